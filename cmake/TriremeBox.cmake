@@ -1,0 +1,10 @@
+# trireme_box(NAME SOURCES ... DEPENDS ...): one static library a box of the house.
+# Headers are included by their path from the repository root: #include "comm/ring.hpp".
+function(trireme_box name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  add_library(trireme_${name} STATIC ${ARG_SOURCES})
+  add_library(Trireme::${name} ALIAS trireme_${name})
+  target_include_directories(trireme_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(trireme_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})
+  target_precompile_headers(trireme_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.hpp)
+endfunction()

@@ -1,0 +1,26 @@
+# Language level, warnings and sanitizers, the same for every box.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
+
+option(TRIREME_BUILD_TESTS "Build the tests" ON)
+set(TRIREME_SANITIZE "" CACHE STRING "Sanitizers as -fsanitize takes them; empty for none")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+# Bits must not depend on how a compiler contracts a*b+c: exactness is promised for one build of one source.
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wno-sign-conversion -Werror -ffp-contract=off)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1 -fno-omit-frame-pointer")
+if(TRIREME_SANITIZE)
+  add_compile_options(-fsanitize=${TRIREME_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${TRIREME_SANITIZE})
+endif()
+
+find_program(TRIREME_CCACHE ccache)
+if(TRIREME_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TRIREME_CCACHE})
+endif()

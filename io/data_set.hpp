@@ -1,0 +1,53 @@
+// A data set on disk: a folder of HDF5 shards, as docs/data-format.md describes it. This header is what the
+// rest of the runtime knows of it; hdf5.h stays inside io/.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/core/dtype.hpp"
+#include "runtime/core/shape.hpp"
+
+namespace trireme::io {
+
+/// Samples in one HDF5 chunk, a pure function of a sample's bytes, so that plans need no data: blocks of
+/// about 512 KiB.
+[[nodiscard]] std::int64_t block_samples_for(std::int64_t sample_bytes);
+
+/// One block: a chunk of x and the same rows of y.
+struct BlockRef {
+    int shard = 0;             ///< index of the file
+    std::int64_t chunk = 0;    ///< chunk number inside the split's dataset
+    std::int64_t samples = 0;  ///< rows that hold data (the last chunk of a shard may be short)
+    bool operator==(const BlockRef&) const = default;
+};
+
+struct SplitInfo {
+    std::int64_t samples = 0;
+    std::vector<BlockRef> blocks;  ///< in shard, then chunk order
+};
+
+struct DataSetInfo {
+    std::filesystem::path folder;
+    Shape sample_shape;  ///< height, width, channels; or features
+    DType x_dtype = DType::u8;
+    std::string target_kind;  ///< "class": index, i32
+    std::int64_t classes = 0;
+    std::vector<std::string> class_names;  ///< may be empty
+    std::vector<double> mean;              ///< per channel (last axis), of x / 255 for u8
+    std::vector<double> stddev;
+    std::string source;
+    std::string licence;
+    std::string fingerprint;  ///< 16 hex digits over content checksums: equal on all shards
+    int shards = 0;
+    std::map<std::string, SplitInfo> splits;  ///< "train", "val", "test"
+};
+
+/// Reads and checks the metadata of all shards. Throws DataError naming file, place and remedy (missing
+/// folder or shard, another schema version, shards of different sets, truncated files).
+[[nodiscard]] DataSetInfo open_data_set(const std::filesystem::path& folder);
+
+}  // namespace trireme::io

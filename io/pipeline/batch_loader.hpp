@@ -1,0 +1,80 @@
+// The data path of one rank: sample order, block reads, checks, decoding, and prefetching into a fixed ring
+// of batch buffers. Nothing is allocated a step; `planned_bytes` is exact and needs no data.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "io/data_set.hpp"
+#include "runtime/core/deadline.hpp"
+#include "runtime/core/strong.hpp"
+#include "runtime/core/trace_sink.hpp"
+#include "runtime/core/virtual_shards.hpp"
+
+namespace trireme::io {
+
+enum class Shuffle { global, local, none };
+
+struct LoaderOptions {
+    std::string split = "train";
+    std::uint64_t seed = 0;
+    Shuffle shuffle = Shuffle::global;
+    bool normalize = true;  ///< (x / 255 - mean) / stddev for u8 data; false: x / 255 for u8
+    int workers = 1;        ///< reading and decoding threads
+    int prefetch = 2;       ///< batches ready ahead, >= 1
+};
+
+/// Where the epoch's sequence stands: the next step to load.
+struct Cursor {
+    std::int64_t epoch = 0;
+    std::int64_t step_in_epoch = 0;
+    bool operator==(const Cursor&) const = default;
+};
+
+/// This rank's samples of one step: its leaves, joined in order. Holds a buffer of the ring until destroyed.
+class Batch {
+  public:
+    struct Slot;
+    Batch(std::shared_ptr<Slot> slot);
+    [[nodiscard]] Cursor cursor() const;
+    [[nodiscard]] std::int64_t samples() const;      ///< may be 0 in an epoch's last step
+    [[nodiscard]] std::span<const float> x() const;  ///< [samples, sample shape], row-major, 64-byte aligned
+    [[nodiscard]] std::span<const std::int32_t> y() const;
+    /// Global positions in data-set order (not epoch order) of the samples: for predictions in input order.
+    [[nodiscard]] std::span<const std::int64_t> sample_ids() const;
+
+  private:
+    std::shared_ptr<Slot> slot_;
+};
+
+class BatchLoader {
+  public:
+    /// Serves the leaves of virtual shards `owned` of every step from `start` on, epoch after epoch.
+    BatchLoader(const DataSetInfo& info, const VirtualShards& shards, IndexRange owned, Cursor start,
+                const LoaderOptions& options, TraceSink* trace);
+    ~BatchLoader();
+    BatchLoader(const BatchLoader&) = delete;
+    BatchLoader& operator=(const BatchLoader&) = delete;
+
+    /// The next step's batch; waits for it. Throws DataError (damage is named: file, chunk, checksum), or
+    /// CommTimeout naming the data phase at the deadline.
+    [[nodiscard]] Batch next(const Deadline& deadline);
+
+  private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// Host memory of a loader: batch buffers, block windows, raw blocks. Pure.
+struct LoaderGeometry {
+    std::int64_t sample_elements = 0;
+    std::int64_t sample_bytes = 0;   ///< as stored
+    std::int64_t batch_samples = 0;  ///< largest batch of this rank
+    std::int64_t runs = 0;           ///< virtual shards owned
+};
+[[nodiscard]] Bytes planned_bytes(const LoaderGeometry& geometry, const LoaderOptions& options);
+
+}  // namespace trireme::io

@@ -1,0 +1,124 @@
+// ModelGraph: what is computed, without device or ranks. Nodes stand in topological order; tensors are
+// activations (per-sample shapes), parameters have stable names that checkpoints and initial values are keyed
+// by.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "layers/ops.hpp"
+#include "runtime/core/dtype.hpp"
+#include "runtime/core/shape.hpp"
+
+namespace trireme::layers {
+
+using TensorId = int;
+using ParamId = int;
+using NodeId = int;
+
+/// How a parameter starts. Values are functions of (seed, parameter name, element index), so that they do not
+/// depend on ranks or sharding.
+struct Init {
+    enum class Kind { zeros, ones, uniform, normal };
+    Kind kind = Kind::zeros;
+    double scale = 0;  ///< uniform: in [-scale, scale); normal: standard deviation
+    bool operator==(const Init&) const = default;
+};
+
+struct TensorSpec {
+    std::string name;
+    Shape shape;  ///< per sample
+    DType dtype = DType::f32;
+};
+
+struct ParamSpec {
+    std::string name;
+    Shape shape;
+    Init init;
+};
+
+struct Node {
+    std::string name;
+    Op op;
+    std::vector<TensorId> inputs;
+    TensorId output = -1;
+    std::vector<ParamId> params;  ///< weight, then bias
+};
+
+class ModelGraph {
+  public:
+    /// `input` is the sample's shape as the data set has it; `target` its shape and dtype ({} and i32: class
+    /// index).
+    ModelGraph(std::string name, Shape input, Shape target, DType target_dtype);
+
+    /// Appends a node reading `inputs`; infers and checks shapes, makes the op's parameters as `name.weight`
+    /// and `name.bias` with their default initial distribution. Returns its output tensor. Throws ConfigError
+    /// naming the node, the op and the shapes that do not fit.
+    TensorId add(std::string node_name, Op op, const std::vector<TensorId>& inputs);
+    /// The same with parameters that exist already (rewrites, tied weights).
+    TensorId add_with_params(std::string node_name, Op op, const std::vector<TensorId>& inputs,
+                             std::vector<ParamId> params);
+    /// Adds a parameter without a node; used by rewrites and by `add`.
+    ParamId add_param(ParamSpec spec);
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] TensorId input() const { return 0; }
+    [[nodiscard]] TensorId target() const { return 1; }
+    /// The per-sample loss; the output of the last node. Its node's first input holds the logits.
+    [[nodiscard]] TensorId loss() const { return nodes_.back().output; }
+    [[nodiscard]] TensorId logits() const { return nodes_.back().inputs.front(); }
+    [[nodiscard]] const std::vector<Node>& nodes() const { return nodes_; }
+    [[nodiscard]] const std::vector<TensorSpec>& tensors() const { return tensors_; }
+    [[nodiscard]] const std::vector<ParamSpec>& params() const { return params_; }
+    [[nodiscard]] const Node& node(NodeId id) const { return nodes_.at(static_cast<std::size_t>(id)); }
+    [[nodiscard]] const TensorSpec& tensor(TensorId id) const {
+        return tensors_.at(static_cast<std::size_t>(id));
+    }
+    [[nodiscard]] const ParamSpec& param(ParamId id) const {
+        return params_.at(static_cast<std::size_t>(id));
+    }
+    [[nodiscard]] Elements parameter_count() const;
+    /// Nodes that read a tensor, in order.
+    [[nodiscard]] std::vector<NodeId> readers_of(TensorId id) const;
+
+    /// One line a node, stable: for `inspect`, golden tests and the plan hash.
+    [[nodiscard]] std::string str() const;
+
+  private:
+    std::string name_;
+    std::vector<TensorSpec> tensors_;
+    std::vector<ParamSpec> params_;
+    std::vector<Node> nodes_;
+};
+
+/// Shape of the output of `op` for these inputs (per sample). Throws ConfigError that names the shapes.
+[[nodiscard]] Shape infer_shape(const Op& op, const std::vector<Shape>& inputs);
+/// Weight, then bias, of `op` for this input; empty where it has none.
+[[nodiscard]] std::vector<ParamSpec> params_of(const Op& op, const Shape& input,
+                                               const std::string& node_name);
+
+/// Work per sample: floating-point operations (a multiply-add counts two) and bytes of activations and
+/// weights moved, in fp32.
+struct Cost {
+    double forward_flops = 0;
+    double backward_input_flops = 0;
+    double backward_weight_flops = 0;
+    double activation_bytes = 0;  ///< read and written by forward, per sample
+    double weight_bytes = 0;      ///< read by forward, once a batch
+};
+[[nodiscard]] Cost cost_of(const Op& op, const Shape& input, const Shape& output);
+
+/// What a straightforward backward of `op` reads besides the gradient of its output. A kernel may need less
+/// or keep state of its own (runtime/kernels/kernel.hpp).
+struct BackwardNeeds {
+    bool input = false;
+    bool output = false;
+    bool params = false;
+    bool target = false;
+};
+[[nodiscard]] BackwardNeeds backward_needs(const Op& op);
+/// True for ops whose output is the same memory as their input (flatten).
+[[nodiscard]] bool is_view(const Op& op);
+
+}  // namespace trireme::layers

@@ -1,0 +1,58 @@
+// The truth: every op forward and backward in double precision, written as the formula stands, and a
+// whole-model evaluator. All other kernels are tested against this. Slow on purpose.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "layers/graph.hpp"
+
+namespace trireme::layers::reference {
+
+/// Memory of one node for `batch` samples; class indices are stored as doubles. Layout as in ops.hpp.
+struct ForwardIo {
+    std::vector<std::span<const double>> inputs;
+    std::vector<std::span<const double>> params;
+    std::span<double> output;
+};
+
+struct BackwardIo {
+    std::vector<std::span<const double>> inputs;
+    std::vector<std::span<const double>> params;
+    std::span<const double> output;
+    std::span<const double> d_output;
+    /// Overwritten; an empty span means that this gradient is not wanted.
+    std::vector<std::span<double>> d_inputs;
+    std::vector<std::span<double>> d_params;
+};
+
+void forward(const Op& op, const std::vector<Shape>& input_shapes, const Shape& output_shape,
+             std::int64_t batch, const ForwardIo& io);
+void backward(const Op& op, const std::vector<Shape>& input_shapes, const Shape& output_shape,
+              std::int64_t batch, const BackwardIo& io);
+
+/// Runs a whole graph. Gradients are of the sum of the samples' losses.
+class Model {
+  public:
+    explicit Model(const ModelGraph& graph);
+
+    [[nodiscard]] std::span<double> param(ParamId id);
+    [[nodiscard]] std::span<const double> param_gradient(ParamId id) const;
+    /// x: batch samples as the graph's input; target: batch times the target's elements.
+    void forward(std::int64_t batch, std::span<const double> x, std::span<const double> target);
+    /// After forward. Overwrites all parameter gradients.
+    void backward();
+    /// Sum of the samples' losses.
+    [[nodiscard]] double loss_sum() const;
+    [[nodiscard]] std::span<const double> value(TensorId id) const;
+
+  private:
+    const ModelGraph* graph_;
+    std::int64_t batch_ = 0;
+    std::vector<std::vector<double>> params_;
+    std::vector<std::vector<double>> param_gradients_;
+    std::vector<std::vector<double>> values_;
+};
+
+}  // namespace trireme::layers::reference

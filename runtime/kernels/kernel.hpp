@@ -1,0 +1,76 @@
+// Kernels and who provides them. A provider is asked node by node, in a fixed order; the first that does not
+// refuse wins, and its choice is printed in the plan. The reference provider refuses nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layers/graph.hpp"
+#include "runtime/core/strong.hpp"
+#include "runtime/device/device.hpp"
+
+namespace trireme {
+
+/// Everything a kernel is made from; all of it static, and the same on every rank that runs the node.
+struct KernelRequest {
+    const layers::ModelGraph* graph = nullptr;
+    layers::NodeId node = 0;
+    std::int64_t batch = 0;        ///< samples of one launch, >= 1
+    bool training = true;          ///< backward passes will be launched
+    bool input_gradient = true;    ///< backward_input will be launched (false for the first layer)
+    int threads = 1;               ///< kernel threads of the device
+    Bytes workspace_cap{1 << 30};  ///< scratch of one launch must not exceed it
+};
+
+/// What a node's kernels want from the memory plan.
+struct KernelNeeds {
+    bool backward_reads_input = false;   ///< the input activations must live until backward
+    bool backward_reads_output = false;  ///< the output activation must live until backward
+    Bytes saved{};                       ///< opaque state written by forward, read by backward
+    Bytes forward_scratch{};
+    Bytes backward_scratch{};  ///< the largest of the backward passes
+};
+
+/// Memory of one launch. All pointers are device memory, aligned to 64 bytes, row-major [batch, shape...]
+/// (NHWC), fp32 but for the target of a loss, which is i32. Gradients are overwritten, never added to.
+struct KernelBuffers {
+    std::vector<const std::byte*> inputs;
+    std::byte* output = nullptr;  ///< written by forward
+    std::vector<const std::byte*> params;
+    std::byte* d_output = nullptr;     ///< gradient of the output; backward_activation changes it in place
+    std::vector<std::byte*> d_inputs;  ///< null where not wanted
+    std::vector<std::byte*> d_params;
+    std::byte* saved = nullptr;
+    std::byte* scratch = nullptr;
+};
+
+/// The kernels of one node for one batch size. In backward the executor calls backward_activation (where the
+/// node has a fused activation), then backward_weight (where it has parameters), then backward_input (where
+/// wanted). A loss node gets only forward and backward_input: its d_output is one for each sample and is not
+/// passed (null).
+class NodeKernels {
+  public:
+    virtual ~NodeKernels() = default;
+    [[nodiscard]] virtual KernelNeeds needs() const = 0;
+    /// The implementation chosen, for the plan: "jit:avx512_core".
+    [[nodiscard]] virtual std::string describe() const = 0;
+    virtual void forward(Stream& stream, const KernelBuffers& b) = 0;
+    virtual void backward_activation(Stream& stream, const KernelBuffers& b) = 0;
+    virtual void backward_weight(Stream& stream, const KernelBuffers& b) = 0;
+    virtual void backward_input(Stream& stream, const KernelBuffers& b) = 0;
+};
+
+class KernelProvider {
+  public:
+    virtual ~KernelProvider() = default;
+    [[nodiscard]] virtual std::string_view name() const = 0;
+    /// Why this provider does not take the node; empty when it does.
+    [[nodiscard]] virtual std::optional<std::string> refuses(const KernelRequest& request) const = 0;
+    [[nodiscard]] virtual std::unique_ptr<NodeKernels> make(const KernelRequest& request) const = 0;
+};
+
+}  // namespace trireme
