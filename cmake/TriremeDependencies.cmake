@@ -1,25 +1,42 @@
-# Every library of section 7 of the design that this build uses. cluster/install-deps.sh installs them.
+# Every library that this build uses. cluster/install-deps.sh installs them all.
 set(TRIREME_DEPS_DIR ${CMAKE_SOURCE_DIR}/.deps CACHE PATH "Where cluster/install-deps.sh put what Debian does not have")
 
-find_package(Threads REQUIRED)
-find_package(PkgConfig REQUIRED)
-find_package(MPI REQUIRED COMPONENTS C)
-find_package(HDF5 REQUIRED COMPONENTS C)
-find_package(ZLIB REQUIRED)
-find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
-find_package(spdlog REQUIRED)
-find_package(nlohmann_json REQUIRED)
-pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
-pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
-pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
+# find_package or pkg-config with an end that says what to do.
+macro(trireme_require name)
+  find_package(${name} ${ARGN})
+  if(NOT ${name}_FOUND)
+    message(FATAL_ERROR "${name} was not found. On Debian 12 cluster/install-deps.sh installs all that is needed; "
+      "cluster/install-deps.sh --check says what is missing.")
+  endif()
+endmacro()
+macro(trireme_require_module prefix module)
+  pkg_check_modules(${prefix} IMPORTED_TARGET ${module})
+  if(NOT ${prefix}_FOUND)
+    message(FATAL_ERROR "pkg-config does not know ${module}. On Debian 12 cluster/install-deps.sh installs all that is "
+      "needed; cluster/install-deps.sh --check says what is missing.")
+  endif()
+endmacro()
+
+trireme_require(Threads)
+trireme_require(PkgConfig)
+trireme_require(MPI COMPONENTS C)
+trireme_require(HDF5 COMPONENTS C)
+trireme_require(ZLIB)
+trireme_require(Boost 1.74 COMPONENTS program_options)
+trireme_require(spdlog)
+trireme_require(nlohmann_json)
+trireme_require_module(XXHASH libxxhash)
+trireme_require_module(SODIUM libsodium)
+trireme_require_module(HWLOC hwloc)
 
 # oneDNN 3.x: Debian 12 has 2.6, whose API is another one; the PyPI wheels bring 3.2 with libgomp.
 find_package(dnnl 3.2 QUIET CONFIG HINTS ${TRIREME_DEPS_DIR}/onednn/lib/cmake/dnnl)
 if(NOT dnnl_FOUND)
-  message(FATAL_ERROR "oneDNN 3.x not found under ${TRIREME_DEPS_DIR}/onednn: run cluster/install-deps.sh")
+  message(FATAL_ERROR "oneDNN 3.2 or newer was not found under ${TRIREME_DEPS_DIR}/onednn: run cluster/install-deps.sh, "
+    "or set TRIREME_DEPS_DIR to where it put it")
 endif()
 message(STATUS "oneDNN ${dnnl_VERSION}")
 
 if(TRIREME_BUILD_TESTS)
-  find_package(GTest REQUIRED)
+  trireme_require(GTest)
 endif()

@@ -25,6 +25,7 @@ struct CommOptions {
     std::int64_t segment_bytes = 256 * 1024;  ///< largest message of a collective
     double abort_grace = 0.3;                 ///< seconds in which ranks that fail together agree who speaks
     double verdict_window = 1.5;              ///< seconds in which ranks answer what they wait for
+    bool inline_progress = false;             ///< no progress thread: waits of the caller move things on
 };
 
 /// Who is at fault when a job ends badly: what `verdict.json` holds.
@@ -67,7 +68,9 @@ class Ticket {
     std::shared_ptr<State> state_;
 };
 
+class BucketMemory;
 class ProgressEngine;
+class Transport;
 
 class Communicator {
   public:
@@ -80,7 +83,9 @@ class Communicator {
     [[nodiscard]] int size() const;
     [[nodiscard]] const std::string& host() const;
 
-    /// Memory for gradients, allocated by comm so that it can be shared, pinned or registered. Zeroed.
+    /// Memory for gradients, allocated by comm so that it can be shared, pinned or registered. Zeroed. The
+    /// communicator must outlive it. Releasing it gives up the collectives that are under way in it, so that
+    /// an exception may unwind past it.
     [[nodiscard]] Region allocate_buckets(Bytes size);
 
     /// Starts an in-place sum over all ranks. All ranks call their collectives in the same order. `data` must
@@ -107,9 +112,13 @@ class Communicator {
     void abort(int exit_code, bool speaker);
     /// Orderly end, called by all ranks: drains and finalises.
     void finish(const Deadline& deadline);
+    /// What this rank does and what its open collectives wait for, as text for people.
+    [[nodiscard]] std::string dump_state();
 
   private:
     std::unique_ptr<ProgressEngine> engine_;
+    std::unique_ptr<BucketMemory> buckets_;
+    std::string host_;
 };
 
 /// Joins the MPI job (or a world of one when not launched by mpirun).
@@ -117,10 +126,16 @@ class Communicator {
 /// Threads as ranks: `ranks` communicators of one process, each to be used by one thread.
 [[nodiscard]] std::vector<std::unique_ptr<Communicator>> in_process_world(int ranks,
                                                                           const CommOptions& options);
+/// The same over transports that the caller made (tests wrap them in faults and recorders).
+[[nodiscard]] std::vector<std::unique_ptr<Communicator>> world_over(
+    std::vector<std::unique_ptr<Transport>> transports, const CommOptions& options);
 /// The rank that the launcher gave this process, read from the environment before MPI is up; 0 without a
 /// launcher.
 [[nodiscard]] int launcher_rank();
 [[nodiscard]] int launcher_size();
+/// The same among the processes of this host.
+[[nodiscard]] int launcher_local_rank();
+[[nodiscard]] int launcher_local_size();
 /// "Open MPI v4.1.4, ..." without initialising MPI.
 [[nodiscard]] std::string mpi_library_version();
 

@@ -32,7 +32,8 @@ struct SplitInfo {
 
 struct DataSetInfo {
     std::filesystem::path folder;
-    Shape sample_shape;  ///< height, width, channels; or features
+    std::int64_t schema = 1;  ///< version of the shard format
+    Shape sample_shape;       ///< height, width, channels; or features
     DType x_dtype = DType::u8;
     std::string target_kind;  ///< "class": index, i32
     std::int64_t classes = 0;
@@ -41,10 +42,25 @@ struct DataSetInfo {
     std::vector<double> stddev;
     std::string source;
     std::string licence;
+    std::uint64_t import_seed = 0;
     std::string fingerprint;  ///< 16 hex digits over content checksums: equal on all shards
     int shards = 0;
-    std::map<std::string, SplitInfo> splits;  ///< "train", "val", "test"
+    std::map<std::string, SplitInfo> splits;  ///< "train", "val", "test": all three, some without samples
+
+    /// Bytes of one sample as stored.
+    [[nodiscard]] std::int64_t sample_bytes() const {
+        return sample_shape.elements().value * size_of(x_dtype);
+    }
+    /// Rows of a full block.
+    [[nodiscard]] std::int64_t block_samples() const { return block_samples_for(sample_bytes()); }
+    /// Full path of shard `index`.
+    [[nodiscard]] std::filesystem::path shard_path(int index) const;
+    /// The split of that name; a ConfigError that lists the splits when there is none or it has no samples.
+    [[nodiscard]] const SplitInfo& split(const std::string& name) const;
 };
+
+/// "shard-03.h5": the number is padded to the width of the largest one, and to two digits at least.
+[[nodiscard]] std::string shard_file_name(int index, int shards);
 
 /// Reads and checks the metadata of all shards. Throws DataError naming file, place and remedy (missing
 /// folder or shard, another schema version, shards of different sets, truncated files).

@@ -46,6 +46,19 @@ struct Node {
     std::vector<ParamId> params;  ///< weight, then bias
 };
 
+/// Work per sample: floating-point operations (a multiply-add counts two) and bytes of activations and
+/// weights moved, in fp32.
+struct Cost {
+    double forward_flops = 0;
+    double backward_input_flops = 0;
+    double backward_weight_flops = 0;
+    double activation_bytes = 0;  ///< read and written by forward, per sample
+    double weight_bytes = 0;      ///< read by forward, once a batch
+};
+
+/// Invariant: nodes stand in an order in which every tensor is made before it is read. Node names are unique;
+/// a node's output tensor has the node's name, the model's own tensors are "input" and "target". Parameter
+/// names are unique, and a parameter may be read by several nodes.
 class ModelGraph {
   public:
     /// `input` is the sample's shape as the data set has it; `target` its shape and dtype ({} and i32: class
@@ -66,8 +79,8 @@ class ModelGraph {
     [[nodiscard]] TensorId input() const { return 0; }
     [[nodiscard]] TensorId target() const { return 1; }
     /// The per-sample loss; the output of the last node. Its node's first input holds the logits.
-    [[nodiscard]] TensorId loss() const { return nodes_.back().output; }
-    [[nodiscard]] TensorId logits() const { return nodes_.back().inputs.front(); }
+    [[nodiscard]] TensorId loss() const;
+    [[nodiscard]] TensorId logits() const;
     [[nodiscard]] const std::vector<Node>& nodes() const { return nodes_; }
     [[nodiscard]] const std::vector<TensorSpec>& tensors() const { return tensors_; }
     [[nodiscard]] const std::vector<ParamSpec>& params() const { return params_; }
@@ -82,31 +95,39 @@ class ModelGraph {
     /// Nodes that read a tensor, in order.
     [[nodiscard]] std::vector<NodeId> readers_of(TensorId id) const;
 
-    /// One line a node, stable: for `inspect`, golden tests and the plan hash.
+    /// Work of all nodes together, per sample (weight bytes: per batch). Backward counts every gradient, that
+    /// of the model's input too.
+    [[nodiscard]] Cost total_cost() const;
+
+    /// A line a node (op, attributes, shapes, parameters), a line a parameter and the totals, stable: for
+    /// `inspect`, golden tests and the plan hash.
     [[nodiscard]] std::string str() const;
 
   private:
+    [[nodiscard]] Shape checked_output(const std::string& node_name, const Op& op,
+                                       const std::vector<TensorId>& inputs) const;
+    [[nodiscard]] std::vector<ParamSpec> wanted_params(const std::string& node_name, const Op& op,
+                                                       const std::vector<TensorId>& inputs) const;
+    TensorId append(Node node, const Shape& output);
+
     std::string name_;
     std::vector<TensorSpec> tensors_;
     std::vector<ParamSpec> params_;
     std::vector<Node> nodes_;
 };
 
+/// "out_channels=20, kernel=5x5, ..."; empty for ops without attributes.
+[[nodiscard]] std::string attributes_of(const Op& op);
+/// How many tensors the op reads.
+[[nodiscard]] std::size_t input_count(const Op& op);
+/// Element type of input `index`: fp32, or i32 for the class index of a loss.
+[[nodiscard]] DType input_dtype(const Op& op, std::size_t index);
 /// Shape of the output of `op` for these inputs (per sample). Throws ConfigError that names the shapes.
 [[nodiscard]] Shape infer_shape(const Op& op, const std::vector<Shape>& inputs);
 /// Weight, then bias, of `op` for this input; empty where it has none.
 [[nodiscard]] std::vector<ParamSpec> params_of(const Op& op, const Shape& input,
                                                const std::string& node_name);
 
-/// Work per sample: floating-point operations (a multiply-add counts two) and bytes of activations and
-/// weights moved, in fp32.
-struct Cost {
-    double forward_flops = 0;
-    double backward_input_flops = 0;
-    double backward_weight_flops = 0;
-    double activation_bytes = 0;  ///< read and written by forward, per sample
-    double weight_bytes = 0;      ///< read by forward, once a batch
-};
 [[nodiscard]] Cost cost_of(const Op& op, const Shape& input, const Shape& output);
 
 /// What a straightforward backward of `op` reads besides the gradient of its output. A kernel may need less

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,19 +52,20 @@ class CheckpointReader {
     /// Opens a folder that is DONE; throws DataError that says what is wrong and which other checkpoint is
     /// good.
     explicit CheckpointReader(const std::filesystem::path& folder);
-    [[nodiscard]] const CheckpointMeta& meta() const { return meta_; }
-    [[nodiscard]] const std::vector<SliceSpec>& slices() const { return slices_; }
+    ~CheckpointReader();
+    CheckpointReader(CheckpointReader&&) noexcept;
+    CheckpointReader& operator=(CheckpointReader&&) noexcept;
+
+    [[nodiscard]] std::int64_t step() const;
+    [[nodiscard]] const CheckpointMeta& meta() const;
+    [[nodiscard]] const std::vector<SliceSpec>& slices() const;
     /// Fills `out` with the wanted slice from whatever slices were saved; verifies the checksum of each slice
-    /// it touches.
+    /// it touches. Thread-safe.
     void read(const SliceSpec& wanted, std::span<std::byte> out) const;
 
   private:
-    std::filesystem::path folder_;
-    CheckpointMeta meta_;
-    std::vector<SliceSpec> slices_;
-    std::vector<std::string> files_;
-    std::vector<std::uint64_t> checksums_;
-    std::vector<std::int64_t> offsets_;
+    struct State;
+    std::unique_ptr<State> state_;
 };
 
 /// Folders `step-N` of `dir` that are DONE, newest first.

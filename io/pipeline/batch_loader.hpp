@@ -34,11 +34,23 @@ struct Cursor {
     bool operator==(const Cursor&) const = default;
 };
 
-/// This rank's samples of one step: its leaves, joined in order. Holds a buffer of the ring until destroyed.
+/// What was read so far. A run reads each of its blocks once an epoch; a block that lies across the border of
+/// two runs is read by both, so an epoch reads at most (blocks + virtual shards - 1) blocks over all ranks.
+struct ReadCounters {
+    std::int64_t blocks = 0;
+    std::int64_t bytes = 0;  ///< as stored, of x and y
+    std::int64_t files = 0;  ///< opened
+};
+
+/// This rank's samples of one step: its leaves, joined in order. Holds a buffer of the ring until destroyed;
+/// move-only, and may outlive the loader.
 class Batch {
   public:
     struct Slot;
     Batch(std::shared_ptr<Slot> slot);
+    ~Batch();
+    Batch(Batch&&) noexcept = default;
+    Batch& operator=(Batch&& other) noexcept;
     [[nodiscard]] Cursor cursor() const;
     [[nodiscard]] std::int64_t samples() const;      ///< may be 0 in an epoch's last step
     [[nodiscard]] std::span<const float> x() const;  ///< [samples, sample shape], row-major, 64-byte aligned
@@ -52,7 +64,8 @@ class Batch {
 
 class BatchLoader {
   public:
-    /// Serves the leaves of virtual shards `owned` of every step from `start` on, epoch after epoch.
+    /// Serves the leaves of virtual shards `owned` of every step from `start` on, epoch after epoch. Workers
+    /// beyond the number of owned virtual shards are not started: one shard is decoded by one thread.
     BatchLoader(const DataSetInfo& info, const VirtualShards& shards, IndexRange owned, Cursor start,
                 const LoaderOptions& options, TraceSink* trace);
     ~BatchLoader();
@@ -60,15 +73,21 @@ class BatchLoader {
     BatchLoader& operator=(const BatchLoader&) = delete;
 
     /// The next step's batch; waits for it. Throws DataError (damage is named: file, chunk, checksum), or
-    /// CommTimeout naming the data phase at the deadline.
+    /// CommTimeout naming the data phase at the deadline. A caller holds at most `prefetch` batches when it
+    /// asks for the next one.
     [[nodiscard]] Batch next(const Deadline& deadline);
+
+    [[nodiscard]] ReadCounters counters() const;
+    /// What was taken from the host for buffers: equal to `planned_bytes`.
+    [[nodiscard]] Bytes allocated_bytes() const;
 
   private:
     class Impl;
     std::unique_ptr<Impl> impl_;
 };
 
-/// Host memory of a loader: batch buffers, block windows, raw blocks. Pure.
+/// Host memory of a loader: batch buffers, block windows, raw blocks. Pure. Beside it a loader keeps its
+/// index of the data: about 150 bytes a block of the split, that is 0.03 % of the data.
 struct LoaderGeometry {
     std::int64_t sample_elements = 0;
     std::int64_t sample_bytes = 0;   ///< as stored

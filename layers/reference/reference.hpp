@@ -21,24 +21,29 @@ struct BackwardIo {
     std::vector<std::span<const double>> inputs;
     std::vector<std::span<const double>> params;
     std::span<const double> output;
-    std::span<const double> d_output;
+    std::span<const double> d_output;  ///< of a loss: empty means one for each sample
     /// Overwritten; an empty span means that this gradient is not wanted.
     std::vector<std::span<double>> d_inputs;
     std::vector<std::span<double>> d_params;
 };
 
+/// Both throw InternalError where a span has not the size that shapes and batch give, and DataError where a
+/// class index is outside the logits.
 void forward(const Op& op, const std::vector<Shape>& input_shapes, const Shape& output_shape,
              std::int64_t batch, const ForwardIo& io);
 void backward(const Op& op, const std::vector<Shape>& input_shapes, const Shape& output_shape,
               std::int64_t batch, const BackwardIo& io);
 
-/// Runs a whole graph. Gradients are of the sum of the samples' losses.
+/// Runs a whole graph, which must outlive it. Parameters start as zeros. A tensor that several nodes read, or
+/// a parameter that several nodes use, gets the sum of their gradients. Gradients are of the sum of the
+/// samples' losses.
 class Model {
   public:
     explicit Model(const ModelGraph& graph);
 
     [[nodiscard]] std::span<double> param(ParamId id);
     [[nodiscard]] std::span<const double> param_gradient(ParamId id) const;
+    [[nodiscard]] std::span<const double> input_gradient() const;
     /// x: batch samples as the graph's input; target: batch times the target's elements.
     void forward(std::int64_t batch, std::span<const double> x, std::span<const double> target);
     /// After forward. Overwrites all parameter gradients.
@@ -53,6 +58,7 @@ class Model {
     std::vector<std::vector<double>> params_;
     std::vector<std::vector<double>> param_gradients_;
     std::vector<std::vector<double>> values_;
+    std::vector<double> input_gradient_;
 };
 
 }  // namespace trireme::layers::reference

@@ -1,0 +1,86 @@
+// The collectives of one rank that are called and not done yet. Lives on the progress thread. They are
+// numbered in the order of the calls; the oldest few are played at once, the others wait their turn. As all
+// ranks call in the same order, the oldest one is always being played by every rank that called it, so the
+// limit can delay but never deadlock.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "comm/collective.hpp"
+#include "comm/collective_task.hpp"
+#include "comm/stall.hpp"
+
+namespace trireme::comm {
+
+/// Collectives that are played at once.
+inline constexpr std::size_t played_at_once = 4;
+
+class CollectiveTable {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+    struct Finished {
+        Ticket::State& ticket;
+        const Fingerprint& fingerprint;
+        Time began;  ///< when its first message could go
+    };
+    using OnFinished = std::function<void(const Finished&)>;
+
+    CollectiveTable(Transport& transport, Group group, const CommOptions& options, OnFinished on_finished);
+
+    void admit(std::shared_ptr<Ticket::State> ticket);
+    /// Moves all collectives on as far as they go without waiting; true when anything moved.
+    bool advance();
+    [[nodiscard]] bool idle() const { return open_.empty(); }
+
+    /// Gives up all of them; no buffer is touched any more.
+    void cancel_all();
+    /// Gives up those whose buffer begins in [begin, end) and marks their tickets as cancelled.
+    void cancel_in(const std::byte* begin, const std::byte* end);
+
+    [[nodiscard]] bool is_open(std::uint64_t sequence) const;
+    /// The oldest open collective; there is one.
+    [[nodiscard]] std::uint64_t oldest() const { return open_.front().fingerprint.sequence; }
+    /// Adds what this table knows to an answer about collective `sequence`.
+    void fill(RankReport& report, std::uint64_t sequence) const;
+    /// One line a collective: label, fingerprint, steps done, peers it waits for.
+    [[nodiscard]] std::string str() const;
+
+  private:
+    struct Open {
+        std::shared_ptr<Ticket::State> ticket;
+        Fingerprint fingerprint;
+        std::unique_ptr<CollectiveTask> task;  ///< empty while it waits its turn
+        Time began;
+    };
+    using ListKey = std::tuple<Op, Algorithm, std::int64_t, std::int64_t, int>;
+
+    void begin(Open& open);
+    void drop(Open& open);
+    void finish(std::size_t position);
+    [[nodiscard]] std::shared_ptr<const StepList> steps_of(const Open& open);
+    [[nodiscard]] StepList make_steps(const Open& open) const;
+    [[nodiscard]] std::string describe(const Open& open) const;
+
+    Transport& transport_;
+    const Group group_;
+    const std::int64_t segment_bytes_;
+    OnFinished on_finished_;
+    StagingPool staging_;
+    std::deque<Open> open_;
+    std::vector<std::unique_ptr<CollectiveTask>> spare_tasks_;
+    std::map<ListKey, std::shared_ptr<const StepList>> lists_;
+    std::array<Fingerprint, 256> recent_;  ///< by sequence, so that late questions can be answered
+    std::uint64_t called_ = 0;
+    std::uint64_t moves_ = 0;
+};
+
+}  // namespace trireme::comm

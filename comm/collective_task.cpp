@@ -1,0 +1,188 @@
+#include "comm/collective_task.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "comm/reduce.hpp"
+#include "runtime/core/error.hpp"
+
+namespace trireme::comm {
+namespace {
+
+bool overlap(const Step& a, const Step& b) {
+    return a.offset < b.offset + b.count && b.offset < a.offset + a.count;
+}
+
+}  // namespace
+
+CollectiveTask::~CollectiveTask() { cancel(); }
+
+void CollectiveTask::start(std::shared_ptr<const StepList> steps, const Group& group, int tag,
+                           std::byte* data, DType dtype) {
+    ensure(done(), "a collective task is started when it is idle");
+    steps_ = std::move(steps);
+    group_ = &group;
+    tag_ = tag;
+    data_ = data;
+    dtype_ = dtype;
+    next_ = 0;
+    next_receive_ = 0;
+    block_ = staging_.take_block();
+    free_slots_.clear();
+    for (int slot = 0; slot < staging_.slots(); ++slot) free_slots_.push_back(slot);
+}
+
+bool CollectiveTask::advance() {
+    if (done()) return false;
+    bool moved = reap_sends();
+    for (bool again = true; again;) {
+        again = post_receives();
+        again = execute_next() || again;
+        moved = moved || again;
+    }
+    if (next_ == steps_->size() && sends_.empty()) {
+        finish();
+        return true;
+    }
+    return moved;
+}
+
+void CollectiveTask::cancel() {
+    if (done()) return;
+    for (const PostedReceive& r : receives_) {
+        if (!r.arrived) transport_.cancel(r.request);
+    }
+    for (const UnfinishedSend& s : sends_) transport_.cancel(s.request);
+    finish();
+}
+
+void CollectiveTask::finish() {
+    receives_.clear();
+    sends_.clear();
+    staging_.give_back(block_);
+    block_ = nullptr;
+    steps_.reset();
+}
+
+std::vector<int> CollectiveTask::waits_for() const {
+    std::vector<int> peers;
+    if (done()) return peers;
+    const auto add = [&](int member) {
+        const int rank = group_->world_rank(member);
+        if (std::find(peers.begin(), peers.end(), rank) == peers.end()) peers.push_back(rank);
+    };
+    if (next_ < steps_->size() && receives((*steps_)[next_].verb)) add((*steps_)[next_].from);
+    for (const UnfinishedSend& s : sends_) add((*steps_)[s.step].to);
+    return peers;
+}
+
+std::byte* CollectiveTask::place_of(const Step& step) const { return data_ + step.offset * size_of(dtype_); }
+
+std::byte* CollectiveTask::slot_place(int slot) const { return block_ + slot * staging_.slot_bytes(); }
+
+std::size_t CollectiveTask::bytes_of_step(const Step& step) const {
+    return static_cast<std::size_t>(step.count * size_of(dtype_));
+}
+
+bool CollectiveTask::read_by_send(const Step& step) const {
+    return std::any_of(sends_.begin(), sends_.end(), [&](const UnfinishedSend& s) {
+        return s.slot == no_slot && overlap((*steps_)[s.step], step);
+    });
+}
+
+/// True when steps that are not executed yet, or unfinished sends, still need the range of `step`.
+bool CollectiveTask::touched_before(std::size_t step) const {
+    const Step& wanted = (*steps_)[step];
+    for (std::size_t i = next_; i < step; ++i) {
+        if (overlap((*steps_)[i], wanted)) return true;
+    }
+    return read_by_send(wanted);
+}
+
+int CollectiveTask::sums_under_way() const {
+    return static_cast<int>(std::count_if(sends_.begin(), sends_.end(),
+                                          [](const UnfinishedSend& s) { return s.slot != no_slot; }));
+}
+
+bool CollectiveTask::reap_sends() {
+    const std::size_t before = sends_.size();
+    std::erase_if(sends_, [&](const UnfinishedSend& s) {
+        if (!transport_.test(s.request)) return false;
+        release(s.slot);
+        return true;
+    });
+    return sends_.size() != before;
+}
+
+bool CollectiveTask::post_receives() {
+    bool posted = false;
+    for (; next_receive_ < steps_->size(); ++next_receive_) {
+        const Step& step = (*steps_)[next_receive_];
+        if (!receives(step.verb)) continue;
+        if (receives_.size() >= stream_depth) return posted;
+        // A range that is still in use will be free by the time its step is reached, but for sends that may
+        // be waiting for this very receive: at that point it goes through a slot.
+        const bool direct = lands(step.verb) && !touched_before(next_receive_);
+        if (!direct && lands(step.verb) && next_receive_ != next_) return posted;
+        if (!direct && free_slots_.empty()) return posted;
+        int slot = no_slot;
+        if (!direct) {
+            slot = free_slots_.back();
+            free_slots_.pop_back();
+        }
+        std::byte* place = direct ? place_of(step) : slot_place(slot);
+        ensure(direct || static_cast<std::int64_t>(bytes_of_step(step)) <= staging_.slot_bytes(),
+               "a segment fits a staging slot");
+        const RequestId request =
+            transport_.post_recv(group_->world_rank(step.from), tag_, {place, bytes_of_step(step)});
+        receives_.push_back({next_receive_, request, slot, false});
+        posted = true;
+    }
+    return posted;
+}
+
+bool CollectiveTask::execute_next() {
+    if (next_ == steps_->size()) return false;
+    const Step& step = (*steps_)[next_];
+    if (!receives(step.verb)) {
+        post_send(step, place_of(step), no_slot);
+        ++next_;
+        return true;
+    }
+    if (receives_.empty() || receives_.front().step != next_) return false;
+    PostedReceive& receive = receives_.front();
+    if (!receive.arrived) receive.arrived = transport_.test(receive.request);
+    if (!receive.arrived) return false;
+    const int slot = receive.slot;
+    if (stores(step.verb) && slot != no_slot && read_by_send(step)) return reap_sends();
+    const bool passes_on = step.verb == Verb::recv_reduce_send;
+    if (passes_on && sums_under_way() >= stream_depth) return reap_sends();
+
+    receives_.erase(receives_.begin());
+    if (passes_on) {
+        add_into(slot_place(slot), place_of(step), step.count, dtype_);
+        post_send(step, slot_place(slot), slot);
+    } else {
+        if (reduces(step.verb)) {
+            add_into(place_of(step), slot_place(slot), step.count, dtype_);
+        } else if (slot != no_slot && step.count > 0) {
+            std::memcpy(place_of(step), slot_place(slot), bytes_of_step(step));
+        }
+        release(slot);
+        if (sends(step.verb)) post_send(step, place_of(step), no_slot);
+    }
+    ++next_;
+    return true;
+}
+
+void CollectiveTask::post_send(const Step& step, std::byte* from, int slot) {
+    const RequestId request =
+        transport_.post_send(group_->world_rank(step.to), tag_, {from, bytes_of_step(step)});
+    sends_.push_back({next_, request, slot});
+}
+
+void CollectiveTask::release(int slot) {
+    if (slot != no_slot) free_slots_.push_back(slot);
+}
+
+}  // namespace trireme::comm

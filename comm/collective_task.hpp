@@ -1,0 +1,94 @@
+// Plays one rank's step list over a transport, as a machine that is advanced until it is done.
+//
+// Receives are posted ahead, strictly in list order (messages between two ranks match in that order), at most
+// `stream_depth` of them. What cannot land in the buffer at once - because it is to be added, or because an
+// unfinished send still reads that range - is received into a staging slot:
+//
+//     slots of a task:   [ posted or waiting receives: stream_depth ] [ sums on their way out: stream_depth ]
+//
+// Steps are executed strictly in list order, so a sum is always formed in the same order and its bits do not
+// depend on when messages arrive. A step that writes a range waits for the sends that still read it.
+// After a task's first use its vectors keep their capacity: a running job allocates nothing a step.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "comm/group.hpp"
+#include "comm/staging.hpp"
+#include "comm/step_list.hpp"
+#include "comm/transport.hpp"
+#include "runtime/core/dtype.hpp"
+
+namespace trireme::comm {
+
+/// Slots that a task needs: see the picture above.
+inline constexpr int slots_per_task = 2 * stream_depth;
+
+class CollectiveTask {
+  public:
+    CollectiveTask(Transport& transport, StagingPool& staging) : transport_(transport), staging_(staging) {}
+    ~CollectiveTask();
+    CollectiveTask(const CollectiveTask&) = delete;
+    CollectiveTask& operator=(const CollectiveTask&) = delete;
+
+    /// Begins with a list; the task must be done or new. `data` is my buffer and stays until `done`.
+    void start(std::shared_ptr<const StepList> steps, const Group& group, int tag, std::byte* data,
+               DType dtype);
+    /// Moves on as far as it goes without waiting; true when anything moved. Throws what the transport does.
+    bool advance();
+    [[nodiscard]] bool done() const { return steps_ == nullptr; }
+    /// Gives up what is in flight. The buffer is not touched any more.
+    void cancel();
+
+    /// Steps that are executed, for reports.
+    [[nodiscard]] std::int64_t executed() const { return static_cast<std::int64_t>(next_); }
+    /// World ranks whose messages or receives the task waits for now.
+    [[nodiscard]] std::vector<int> waits_for() const;
+
+  private:
+    static constexpr int no_slot = -1;
+    struct PostedReceive {
+        std::size_t step;
+        RequestId request;
+        int slot;  ///< no_slot: lands in the buffer
+        bool arrived;
+    };
+    struct UnfinishedSend {
+        std::size_t step;
+        RequestId request;
+        int slot;  ///< no_slot: reads the buffer
+    };
+
+    [[nodiscard]] std::byte* place_of(const Step& step) const;
+    [[nodiscard]] std::byte* slot_place(int slot) const;
+    [[nodiscard]] std::size_t bytes_of_step(const Step& step) const;
+    [[nodiscard]] bool read_by_send(const Step& step) const;
+    [[nodiscard]] bool touched_before(std::size_t step) const;
+    [[nodiscard]] int sums_under_way() const;
+    bool reap_sends();
+    bool post_receives();
+    bool execute_next();
+    void post_send(const Step& step, std::byte* from, int slot);
+    void release(int slot);
+    void finish();
+
+    Transport& transport_;
+    StagingPool& staging_;
+    std::shared_ptr<const StepList> steps_;
+    const Group* group_ = nullptr;
+    int tag_ = 0;
+    std::byte* data_ = nullptr;
+    DType dtype_ = DType::f32;
+    std::byte* block_ = nullptr;
+    std::size_t next_ = 0;          ///< the step to execute
+    std::size_t next_receive_ = 0;  ///< the first step whose receive, if it has one, is not posted
+    std::vector<PostedReceive> receives_;
+    std::vector<UnfinishedSend> sends_;
+    std::vector<int> free_slots_;
+};
+
+}  // namespace trireme::comm

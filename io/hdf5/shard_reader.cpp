@@ -1,0 +1,166 @@
+#include "io/hdf5/file.hpp"
+#include "io/posix_file.hpp"
+#include "io/shard_format.hpp"
+#include "runtime/core/error.hpp"
+
+namespace trireme::io {
+namespace {
+
+using hdf5::Attributes;
+using hdf5::Dataset;
+using hdf5::File;
+
+std::string member(const std::string& split, std::string_view name) {
+    return fmt::format("/{}/{}", split, name);
+}
+
+void require(bool holds, const hdf5::Place& place, std::string_view what) {
+    if (holds) return;
+    throw DataError(
+        fmt::format("{}: {}: the file is damaged or not one of ours; import again", place.str(), what));
+}
+
+void require_schema(const Attributes& root, const std::filesystem::path& path) {
+    if (!root.has("format") || root.text("format") != shard_format_name) {
+        throw DataError(
+            fmt::format("{}: is an HDF5 file, but no shard of Trireme (attribute format is not '{}'): "
+                        "import it with `trireme data import --source hdf5:...`",
+                        path.string(), shard_format_name));
+    }
+    const std::int64_t schema = root.integer("schema");
+    if (schema > shard_schema) {
+        throw DataError(
+            fmt::format("{}: has shard schema {}, newer than the {} that this Trireme reads: use a newer "
+                        "Trireme, or import again with this one",
+                        path.string(), schema, shard_schema));
+    }
+    require(schema >= 1, {path, "attribute schema"}, fmt::format("{} is no schema version", schema));
+    if (!root.has("fingerprint")) {
+        throw DataError(
+            fmt::format("{}: has no fingerprint: its import did not end; import again", path.string()));
+    }
+}
+
+void read_metadata(const Attributes& root, const std::filesystem::path& path, ShardHeader& header) {
+    DataSetInfo& set = header.set;
+    set.schema = root.integer("schema");
+    const std::int64_t shard = root.integer("shard");
+    const std::int64_t shards = root.integer("shards");
+    require(shards >= 1 && shards <= max_shards && shard >= 0 && shard < shards,
+            {path, "attributes shard, shards"}, fmt::format("shard {} of {} cannot be", shard, shards));
+    header.shard = static_cast<int>(shard);
+    set.shards = static_cast<int>(shards);
+    set.classes = root.integer("classes");
+    require(set.classes >= 1 && set.classes <= max_classes, {path, "attribute classes"},
+            fmt::format("{} classes cannot be", set.classes));
+    set.class_names = root.texts("class_names");
+    require(set.class_names.empty() || static_cast<std::int64_t>(set.class_names.size()) == set.classes,
+            {path, "attribute class_names"}, "has not one name a class");
+    set.mean = root.doubles("mean");
+    set.stddev = root.doubles("std");
+    set.source = root.text("source");
+    set.licence = root.text("licence");
+    set.import_seed = root.unsigned_integer("import_seed");
+    set.target_kind = root.text("target_kind");
+    require(set.target_kind == target_class, {path, "attribute target_kind"},
+            fmt::format("targets of kind '{}' are not known", set.target_kind));
+    set.fingerprint = root.text("fingerprint");
+}
+
+/// Checks the data sets of one split against each other and returns their rows.
+std::int64_t check_split(const File& file, const std::string& split, DataSetInfo& set, bool first) {
+    const Dataset x = file.open_dataset(member(split, "x"));
+    const Dataset y = file.open_dataset(member(split, "y"));
+    const std::vector<std::int64_t> dims = x.dims();
+    const std::vector<std::int64_t> chunk = x.chunk_dims();
+    require(dims.size() >= 2 && chunk.size() == dims.size(), x.place(), "is not a chunked list of samples");
+    const Shape shape(std::vector<std::int64_t>(dims.begin() + 1, dims.end()));
+    __int128 bytes = size_of(x.dtype());
+    for (const std::int64_t extent : shape.dims()) {
+        require(extent > 0 && bytes <= max_sample_bytes, x.place(), "has samples of an impossible size");
+        bytes *= extent;
+    }
+    require(bytes <= max_sample_bytes, x.place(), "has samples of an impossible size");
+    require(x.dtype() == DType::u8 || x.dtype() == DType::f32, x.place(), "is neither uint8 nor float32");
+    require(y.dtype() == DType::i32, y.place(), "is not int32");
+    if (first) {
+        set.sample_shape = shape;
+        set.x_dtype = x.dtype();
+    }
+    require(shape == set.sample_shape && x.dtype() == set.x_dtype, x.place(),
+            fmt::format("has samples {} of {} where others have {} of {}", shape.str(), name_of(x.dtype()),
+                        set.sample_shape.str(), name_of(set.x_dtype)));
+    std::vector<std::int64_t> expected = shape.dims();
+    expected.insert(expected.begin(), set.block_samples());
+    require(chunk == expected && y.chunk_dims() == std::vector{expected[0]}, x.place(),
+            fmt::format("is not cut into blocks of {} samples, as schema {} is", expected[0], shard_schema));
+    require(y.dims() == std::vector{dims[0]}, y.place(), "has another count than x");
+    return dims[0];
+}
+
+}  // namespace
+
+ShardHeader read_shard_header(const std::filesystem::path& path) {
+    const hdf5::Guard guard;
+    const File file = File::open(path, File::Mode::read);
+    const Attributes root = file.attributes();
+    require_schema(root, path);
+    ShardHeader header;
+    read_metadata(root, path, header);
+    bool first = true;
+    for (const char* split : split_names) {
+        header.samples[split] = check_split(file, split, header.set, first);
+        first = false;
+    }
+    const std::int64_t channels = header.set.sample_shape[header.set.sample_shape.rank() - 1];
+    require(static_cast<std::int64_t>(header.set.mean.size()) == channels &&
+                static_cast<std::int64_t>(header.set.stddev.size()) == channels,
+            {path, "attributes mean, std"}, fmt::format("have not {} values, one a channel", channels));
+    return header;
+}
+
+ShardSums read_shard_sums(const std::filesystem::path& path) {
+    const hdf5::Guard guard;
+    const File file = File::open(path, File::Mode::read);
+    ShardSums sums;
+    for (const char* split : split_names) {
+        SplitSums& part = sums[split];
+        const Dataset y = file.open_dataset(member(split, "y"));
+        part.samples = y.dims().at(0);
+        const std::int64_t block = y.chunk_dims().at(0);
+        const std::size_t blocks = static_cast<std::size_t>((part.samples + block - 1) / block);
+        part.x = file.open_dataset(member(split, "x_xxh3")).read_u64();
+        part.y = file.open_dataset(member(split, "y_xxh3")).read_u64();
+        require(part.x.size() == blocks && part.y.size() == blocks, {path, member(split, "x_xxh3")},
+                fmt::format("has {} and {} checksums for {} blocks", part.x.size(), part.y.size(), blocks));
+    }
+    return sums;
+}
+
+std::vector<StoredBlock> read_block_index(const std::filesystem::path& path, const std::string& split,
+                                          const std::string& fingerprint) {
+    const hdf5::Guard guard;
+    const File file = File::open(path, File::Mode::read);
+    if (file.attributes().text("fingerprint") != fingerprint) {
+        throw DataError(
+            fmt::format("{}: was replaced after the data set was opened (fingerprint {}, was {}): start "
+                        "again",
+                        path.string(), file.attributes().text("fingerprint"), fingerprint));
+    }
+    const std::int64_t bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
+    const std::vector<hdf5::StoredChunk> x = file.open_dataset(member(split, "x")).chunks(bytes);
+    const std::vector<hdf5::StoredChunk> y = file.open_dataset(member(split, "y")).chunks(bytes);
+    const std::vector<std::uint64_t> x_sums = file.open_dataset(member(split, "x_xxh3")).read_u64();
+    const std::vector<std::uint64_t> y_sums = file.open_dataset(member(split, "y_xxh3")).read_u64();
+    require(x.size() == y.size() && x_sums.size() == x.size() && y_sums.size() == x.size(),
+            {path, member(split, "x_xxh3")},
+            fmt::format("has {} and {} checksums for {} blocks", x_sums.size(), y_sums.size(), x.size()));
+    std::vector<StoredBlock> blocks(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        blocks[i] = {x[i].offset, x[i].bytes, y[i].offset,   y[i].bytes,
+                     x_sums[i],   y_sums[i],  x[i].deflated, y[i].deflated};
+    }
+    return blocks;
+}
+
+}  // namespace trireme::io

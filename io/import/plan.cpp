@@ -1,0 +1,153 @@
+#include <cmath>
+#include <numeric>
+
+#include "io/import/import.hpp"
+#include "io/shard_format.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/core/philox.hpp"
+#include "runtime/core/text.hpp"
+
+namespace trireme::io {
+namespace {
+
+constexpr int default_shards = 8;
+constexpr std::int64_t default_shard_bytes = std::int64_t{1} << 30;
+constexpr double fraction_slack = 1e-9;
+
+[[noreturn]] void bad_split(const std::string& text, const std::string& why) {
+    throw ConfigError(
+        fmt::format("--split {}: {}: write `given`, or fractions that add up to 1 such as "
+                    "train=0.9,val=0.1",
+                    text, why));
+}
+
+double parse_fraction(const std::string& text, const std::string& name, const std::string& number) {
+    std::size_t used = 0;
+    double value = 0;
+    try {
+        value = std::stod(number, &used);
+    } catch (const std::exception&) {
+        bad_split(text, fmt::format("'{}' of {} is not a number", number, name));
+    }
+    if (used != number.size()) bad_split(text, fmt::format("'{}' of {} is not a number", number, name));
+    if (!(value >= 0 && value <= 1))
+        bad_split(text, fmt::format("{} of {} is not between 0 and 1", number, name));
+    return value;
+}
+
+/// All samples of the named parts, in the source's order.
+std::vector<SourceRef> pool(const ImportSource& source, const std::vector<std::string>& names) {
+    std::vector<SourceRef> samples;
+    const std::vector<SourcePart> parts = source.parts();
+    for (std::uint32_t p = 0; p < parts.size(); ++p) {
+        if (std::find(names.begin(), names.end(), parts[p].name) == names.end()) continue;
+        for (std::int64_t i = 0; i < parts[p].samples; ++i) samples.push_back({p, i});
+    }
+    return samples;
+}
+
+/// A permutation drawn once by the import seed.
+std::vector<SourceRef> mixed(std::vector<SourceRef> samples, std::uint64_t seed, const std::string& name) {
+    std::vector<std::uint64_t> order(samples.size());
+    std::iota(order.begin(), order.end(), std::uint64_t{0});
+    RandomStream(seed, "import/mix/" + name).shuffle(order);
+    std::vector<SourceRef> result;
+    result.reserve(order.size());
+    for (const std::uint64_t i : order) result.push_back(samples[i]);
+    return result;
+}
+
+void cut_by_fractions(const ImportSource& source, const ImportOptions& options, ImportPlan& plan) {
+    const auto& fractions = options.split.fractions;
+    const bool test_too =
+        std::any_of(fractions.begin(), fractions.end(), [](const auto& f) { return f.first == "test"; });
+    std::vector<std::string> pooled = {"train", "val"};
+    if (test_too) pooled.push_back("test");
+    const std::vector<SourceRef> samples = mixed(pool(source, pooled), options.seed, "all");
+    double sum = 0;
+    std::size_t begin = 0;
+    for (const auto& [name, fraction] : fractions) {
+        sum += fraction;
+        const bool last = &name == &fractions.back().first;
+        const std::size_t end =
+            last ? samples.size()
+                 : static_cast<std::size_t>(std::llround(sum * static_cast<double>(samples.size())));
+        plan.splits[name].order.assign(samples.begin() + static_cast<std::ptrdiff_t>(begin),
+                                       samples.begin() + static_cast<std::ptrdiff_t>(end));
+        begin = end;
+    }
+    if (!test_too) plan.splits["test"].order = mixed(pool(source, {"test"}), options.seed, "test");
+}
+
+int shards_for(const ImportSource& source, std::int64_t samples) {
+    const std::int64_t row = source.sample_shape().elements().value * size_of(source.dtype());
+    const std::int64_t by_size = (samples * row + default_shard_bytes - 1) / default_shard_bytes;
+    return static_cast<int>(std::clamp<std::int64_t>(by_size, default_shards, max_shards));
+}
+
+}  // namespace
+
+SplitPlan parse_split(const std::string& text) {
+    SplitPlan plan;
+    if (text == "given") return plan;
+    plan.given = false;
+    double sum = 0;
+    for (const std::string& item : split(text, ',')) {
+        const std::size_t equals = item.find('=');
+        if (equals == std::string::npos) bad_split(text, fmt::format("'{}' has no '='", item));
+        const std::string name(trim(std::string_view(item).substr(0, equals)));
+        const std::string number(trim(std::string_view(item).substr(equals + 1)));
+        const std::vector<std::string> known(split_names.begin(), split_names.end());
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+            bad_split(text, fmt::format("'{}' is no split{}; there are train, val and test", name,
+                                        did_you_mean(name, known)));
+        }
+        const bool twice = std::any_of(plan.fractions.begin(), plan.fractions.end(),
+                                       [&](const auto& f) { return f.first == name; });
+        if (twice) bad_split(text, fmt::format("{} is given twice", name));
+        plan.fractions.emplace_back(name, parse_fraction(text, name, number));
+        sum += plan.fractions.back().second;
+    }
+    if (plan.fractions.empty()) bad_split(text, "is empty");
+    if (std::abs(sum - 1) > fraction_slack) bad_split(text, fmt::format("the fractions add up to {}", sum));
+    return plan;
+}
+
+ImportPlan plan_import(const ImportSource& source, const ImportOptions& options) {
+    if (options.shards < 0 || options.shards > max_shards) {
+        throw ConfigError(fmt::format("--shards {}: give a number from 1 to {}", options.shards, max_shards));
+    }
+    ImportPlan plan;
+    plan.seed = options.seed;
+    plan.deflate = options.deflate;
+    for (const char* name : split_names) plan.splits[name];
+    if (options.split.given) {
+        for (const char* name : split_names) {
+            plan.splits[name].order = mixed(pool(source, {name}), options.seed, name);
+        }
+    } else {
+        cut_by_fractions(source, options, plan);
+    }
+    std::int64_t samples = 0;
+    for (const auto& [name, layout] : plan.splits) samples += static_cast<std::int64_t>(layout.order.size());
+    plan.shards = options.shards > 0 ? options.shards : shards_for(source, samples);
+    const std::int64_t block =
+        block_samples_for(source.sample_shape().elements().value * size_of(source.dtype()));
+    for (auto& [name, layout] : plan.splits) {
+        const std::int64_t total = static_cast<std::int64_t>(layout.order.size());
+        const std::int64_t blocks = (total + block - 1) / block;
+        for (int shard = 0; shard < plan.shards; ++shard) {
+            const IndexRange piece = even_piece(blocks, plan.shards, shard);
+            layout.pieces.push_back(
+                {std::min(piece.begin * block, total), std::min(piece.end * block, total)});
+        }
+    }
+    return plan;
+}
+
+DataSetInfo import_data_set(const ImportSource& source, const std::filesystem::path& out,
+                            const ImportOptions& options, const ImportTeam& team) {
+    return write_import(source, plan_import(source, options), out, team);
+}
+
+}  // namespace trireme::io

@@ -1,0 +1,17 @@
+#include "io/library_versions.hpp"
+
+#include <fmt/format.h>
+#include <hdf5.h>
+#include <zlib.h>
+
+namespace trireme::io {
+
+std::vector<std::pair<std::string, std::string>> library_versions() {
+    unsigned major = 0;
+    unsigned minor = 0;
+    unsigned release = 0;
+    H5get_libversion(&major, &minor, &release);
+    return {{"hdf5", fmt::format("{}.{}.{}", major, minor, release)}, {"zlib", zlibVersion()}};
+}
+
+}  // namespace trireme::io

@@ -1,0 +1,14 @@
+// Before the first step all ranks compare what they are about to run, once: a plan that differs between ranks
+// is a hang or a wrong sum later.
+#pragma once
+
+#include "comm/communicator.hpp"
+#include "jobs/planned_job.hpp"
+
+namespace trireme::jobs {
+
+/// Throws ConfigError on every rank, naming the ranks that differ from rank 0 and in what; warns where
+/// threads exceed cores.
+void agree(const PlannedJob& job, comm::Communicator& comm);
+
+}  // namespace trireme::jobs

@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "jobs/commands/commands.hpp"
+#include "jobs/joined_job.hpp"
+#include "jobs/planned_job.hpp"
+#include "jobs/spec/settings.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/core/text.hpp"
+
+namespace trireme::jobs {
+namespace {
+
+const std::vector<std::string> views{"graph", "plan", "program", "memory", "all"};
+
+CommandSyntax syntax() {
+    CommandSyntax s;
+    s.usage =
+        "trireme inspect JOB --world N [--what graph|plan|program|memory|all] [--rank R] [--json] "
+        "[--section.key value ...]";
+    s.about =
+        "Shows what a job would do on N ranks: graph, plan, program and memory of a rank. Needs no MPI, no "
+        "device and no data.";
+    s.example = "trireme inspect jobs/recipes/lenet-mnist.cfg --world 4 --what all";
+    s.positionals = 1;
+    s.job_keys = true;
+    s.flags = {{"world", true, "ranks of the job [1]"},
+               {"what", true, "graph, plan, program, memory or all [all]"},
+               {"rank", true, "the rank whose program and memory are shown [0]"},
+               {"json", false, "print one JSON object"}};
+    return s;
+}
+
+std::int64_t whole_number(const Arguments& arguments, const std::string& flag, const std::string& fallback,
+                          std::int64_t least, std::int64_t most) {
+    const auto value = parse_integer(arguments.value(flag, fallback));
+    if (!value || *value < least || *value > most) {
+        throw ConfigError(fmt::format("command line: --{} = {}: must be a whole number from {} to {}", flag,
+                                      arguments.value(flag), least, most));
+    }
+    return *value;
+}
+
+nlohmann::ordered_json memory_json(const MemoryReport& report) {
+    return {{"parameters", report.parameters.value},
+            {"optimizer_state", report.optimizer_state.value},
+            {"gradients", report.gradients.value},
+            {"arena", report.arena.value},
+            {"data", report.data.value},
+            {"total", report.total().value}};
+}
+
+int run_inspect(const Arguments& arguments) {
+    const std::string what = arguments.value("what", "all");
+    if (what == "schedule" || what == "time")
+        throw ConfigError(fmt::format("command line: --what {} is not available yet in this version", what));
+    if (std::find(views.begin(), views.end(), what) == views.end()) {
+        throw ConfigError(fmt::format("command line: --what = {}: must be one of {}{}", what,
+                                      "graph, plan, program, memory, all", did_you_mean(what, views)));
+    }
+    const int world = static_cast<int>(whole_number(arguments, "world", "1", 1, 1 << 20));
+    const int rank = static_cast<int>(whole_number(arguments, "rank", "0", 0, world - 1));
+    JobSpec spec = load_job(arguments.positional.front(), arguments.job_settings);
+    const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
+    const PlannedJob job(std::move(spec), world, threads, DataUse::if_there);
+    verify(job.plan());
+
+    const auto wanted = [&](const char* view) { return what == "all" || what == view; };
+    std::vector<std::pair<std::string, std::string>> parts;
+    if (wanted("graph")) parts.emplace_back("graph", job.graph_text());
+    if (wanted("plan")) parts.emplace_back("plan", job.plan_text());
+    if (wanted("program")) parts.emplace_back("program", job.program_text(rank));
+    if (wanted("memory")) parts.emplace_back("memory", job.memory_text(rank));
+    if (arguments.has("json")) {
+        nlohmann::ordered_json json{{"schema", 1},
+                                    {"world", world},
+                                    {"rank", rank},
+                                    {"parameters", job.graph().parameter_count().value},
+                                    {"memory", memory_json(job.memory(rank))}};
+        for (const auto& [name, text] : parts)
+            json[name == "memory" ? "memory_text" : name] = split(text, '\n');
+        fmt::print("{}\n", json.dump(2));
+    } else {
+        for (const auto& [name, text] : parts) fmt::print("{}\n", text);
+    }
+    return 0;
+}
+
+}  // namespace
+
+Command inspect_command() { return {"inspect", syntax(), run_inspect}; }
+
+}  // namespace trireme::jobs

@@ -1,0 +1,183 @@
+#include "jobs/planned_job.hpp"
+
+#include <fmt/format.h>
+
+#include "jobs/models/model_spec.hpp"
+#include "jobs/version.hpp"
+#include "layers/rewrite/rewrite.hpp"
+#include "runtime/core/digest.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/core/text.hpp"
+
+namespace trireme::jobs {
+namespace {
+
+std::optional<io::DataSetInfo> open_data(const JobSpec& spec, DataUse use, std::string& note) {
+    if (spec.data.path.empty()) {
+        if (use == DataUse::required)
+            throw ConfigError(
+                "data.path is missing: name the folder of a data set (trireme data import makes one)");
+        note = "no data set named: planned for full steps";
+        return std::nullopt;
+    }
+    if (use == DataUse::if_there && !std::filesystem::exists(spec.data.path)) {
+        note = fmt::format("no data set at {}: planned for full steps", spec.data.path.string());
+        return std::nullopt;
+    }
+    return io::open_data_set(spec.data.path);
+}
+
+/// The model's input and classes default to the data set's; where the job names them they must agree.
+ModelSpec fitted(ModelSpec model, const std::optional<io::DataSetInfo>& data) {
+    if (!data) return model;
+    if (model.input && *model.input != data->sample_shape) {
+        throw ConfigError(fmt::format("model.input = {} but the samples of {} are {}", model.input->str(),
+                                      data->folder.string(), data->sample_shape.str()));
+    }
+    if (model.classes && *model.classes < data->classes) {
+        throw ConfigError(fmt::format("model.classes = {} but {} has {} classes", *model.classes,
+                                      data->folder.string(), data->classes));
+    }
+    model.input = data->sample_shape;
+    if (!model.classes) model.classes = data->classes;
+    return model;
+}
+
+ParallelSpec parallel_spec(const JobSpec& spec, int world) {
+    ParallelSpec parallel;
+    parallel.data = static_cast<int>(spec.parallel.data.value_or(world));
+    parallel.batch = spec.data.batch;
+    parallel.microbatches = spec.parallel.microbatches;
+    parallel.virtual_shards = spec.parallel.virtual_shards;
+    parallel.bucket_bytes = spec.parallel.bucket_bytes;
+    parallel.algorithm = spec.parallel.algorithm;
+    return parallel;
+}
+
+std::optional<std::int64_t> training_samples(const std::optional<io::DataSetInfo>& data) {
+    if (!data) return std::nullopt;
+    return data->split("train").samples;
+}
+
+std::string memory_row(std::string_view what, Bytes bytes, std::string_view note = "") {
+    return fmt::format("  {:<18} {:>14} bytes  {:>11}  {}\n", what, bytes.value, human_bytes(bytes), note);
+}
+
+}  // namespace
+
+bool has_samples(const io::DataSetInfo& data, const std::string& split) {
+    const auto found = data.splits.find(split);
+    return found != data.splits.end() && found->second.samples > 0;
+}
+
+PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use)
+    : spec_(std::move(spec)),
+      data_(open_data(spec_, use, data_note_)),
+      backend_(make_backend(spec_.job.device, threads)) {
+    layers::Rewritten rewritten = layers::fuse_bias_activation(build_model(fitted(spec_.model, data_)));
+    rewrites_ = std::move(rewritten.lines);
+    graph_ = std::make_unique<layers::ModelGraph>(std::move(rewritten.graph));
+    selection_ = std::make_unique<Selection>(*graph_, backend_.providers,
+                                             SelectionOptions{threads, spec_.job.workspace_cap});
+    plan_ = std::make_unique<ParallelPlan>(*selection_, parallel_spec(spec_, world), world,
+                                           training_samples(data_));
+    if (!spec_.job.memory_limit) return;
+    for (int rank = 0; rank < world; ++rank) {
+        if (memory(rank).total() > *spec_.job.memory_limit) {
+            throw ConfigError(
+                fmt::format("rank {} needs {} but job.memory_limit is {}: lower data.batch, raise "
+                            "parallel.microbatches, or use "
+                            "more ranks (trireme inspect --what memory shows the parts)",
+                            rank, human_bytes(memory(rank).total()), human_bytes(*spec_.job.memory_limit)));
+        }
+    }
+}
+
+std::int64_t PlannedJob::horizon() const {
+    if (spec_.job.steps) return *spec_.job.steps;
+    return spec_.job.epochs.value_or(1) * plan_->shards().steps_per_epoch();
+}
+
+std::int64_t PlannedJob::eval_rows() const { return (spec_.data.eval_batch + world() - 1) / world(); }
+
+Bytes PlannedJob::data_memory(int rank) const {
+    io::LoaderGeometry geometry;
+    geometry.sample_elements = graph_->tensor(graph_->input()).shape.elements().value;
+    geometry.sample_bytes = geometry.sample_elements * (data_ ? size_of(data_->x_dtype) : 1);
+    geometry.batch_samples = plan_->rank_samples(rank, StepKind::full);
+    geometry.runs = plan_->owned(rank).size();
+    const Bytes training = io::planned_bytes(geometry, spec_.data.loader);
+    if (!data_ || !has_samples(*data_, "val") || spec_.telemetry.eval_every == 0) return training;
+    geometry.batch_samples = eval_rows();
+    geometry.runs = 1;
+    return training + io::planned_bytes(geometry, spec_.data.loader);
+}
+
+MemoryReport PlannedJob::memory(int rank) const {
+    MemoryReport report = Executor::planned_memory(*plan_, rank, spec_.optimizer, eval_rows());
+    report.data = data_memory(rank);
+    return report;
+}
+
+std::string PlannedJob::graph_text() const {
+    std::string text = "graph:\n" + graph_->str();
+    for (const std::string& line : rewrites_) text += "  rewrite: " + line + '\n';
+    return text;
+}
+
+std::string PlannedJob::plan_text() const {
+    std::string text = fmt::format("plan for {} rank(s) on {}, {} kernel thread(s) each\n", world(),
+                                   backend_.device->kind(), selection_->threads());
+    if (!data_note_.empty()) text += data_note_ + '\n';
+    const std::int64_t rows = std::max<std::int64_t>(
+        plan_->microbatches(0, StepKind::full).empty() ? 1 : plan_->microbatches(0, StepKind::full).front(),
+        1);
+    return text + plan_->str() + fmt::format("kernels (micro-batch of {}):\n", rows) +
+           selection_->str(rows, /*training=*/true);
+}
+
+std::string PlannedJob::program_text(int rank) const {
+    std::string text = fmt::format("program of rank {} (full step):\n", rank) +
+                       plan_->program(rank, StepKind::full).str(*graph_);
+    if (plan_->has_short_step()) {
+        text += fmt::format("program of rank {} (last step of an epoch):\n", rank) +
+                plan_->program(rank, StepKind::short_last).str(*graph_);
+    }
+    return text;
+}
+
+std::string PlannedJob::memory_text(int rank) const {
+    const MemoryReport report = memory(rank);
+    const MemoryPlan step = plan_memory(plan_->program(rank, StepKind::full), *selection_);
+    std::string text = fmt::format("memory of rank {}:\n", rank);
+    text += memory_row("parameters", report.parameters);
+    text += memory_row("optimizer state", report.optimizer_state);
+    text += memory_row("gradients", report.gradients);
+    text += memory_row("arena", report.arena,
+                       fmt::format("(a full step needs {}, lower bound {})", human_bytes(step.size),
+                                   human_bytes(step.lower_bound)));
+    text += memory_row("data pipeline", report.data);
+    text += memory_row("total", report.total(), "beside the process itself: code, libraries, MPI");
+    text += "arena of a full step:\n";
+    for (std::size_t i = 0; i < step.buffers.size(); ++i) {
+        const BufferLife& life = step.buffers[i];
+        text += fmt::format("  {:>10}  {:>10}  #{:<4} to #{:<4} {}\n", step.offsets[i].value, life.size.value,
+                            life.first, life.last, life.name);
+    }
+    return text;
+}
+
+std::vector<std::pair<std::string, std::string>> PlannedJob::fingerprints() const {
+    std::string programs;
+    for (int rank = 0; rank < world(); ++rank) programs += program_text(rank);
+    return {
+        {"version", version_text()},
+        {"job", hex64(xxh3(spec_.canonical_text()))},
+        {"data set", data_ ? data_->fingerprint : "none"},
+        {"graph", hex64(xxh3(graph_text()))},
+        {"plan", hex64(xxh3(plan_text()))},
+        {"programs", hex64(xxh3(programs))},
+    };
+}
+
+}  // namespace trireme::jobs

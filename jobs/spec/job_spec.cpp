@@ -1,0 +1,173 @@
+#include "jobs/spec/job_spec.hpp"
+
+#include <fmt/format.h>
+
+#include "jobs/spec/job_file.hpp"
+#include "jobs/spec/keys.hpp"
+#include "runtime/core/error.hpp"
+
+namespace trireme::jobs {
+namespace {
+
+void read_job(SettingsReader& read, JobSpec& spec, const std::filesystem::path& file) {
+    JobSpec::Job& job = spec.job;
+    job.name = read.text("job.name").empty() ? file.stem().string() : read.text("job.name");
+    job.output = read.text("job.output").empty() ? std::filesystem::path("runs") / job.name
+                                                 : std::filesystem::path(read.text("job.output"));
+    job.seed = static_cast<std::uint64_t>(read.integer("job.seed", 0));
+    job.epochs = read.maybe_integer("job.epochs", 1);
+    job.steps = read.maybe_integer("job.steps", 1);
+    if (job.epochs && job.steps) read.refuse("job.steps", "job.epochs is set too: keep one of them");
+    job.stop_at = read.maybe_integer("job.stop_at", 1);
+    job.device = read.choice("job.device", {"auto", "cpu", "cuda", "reference"});
+    (void)read.choice("job.deterministic", {"fast"}, {"canonical"});
+    if (read.text("job.threads") != "auto") job.threads = read.integer("job.threads", 1, 1024);
+    if (const auto limit = read.maybe_bytes("job.memory_limit")) job.memory_limit = Bytes(*limit);
+    job.workspace_cap = Bytes(read.integer("job.workspace_mb", 1, 1 << 20) << 20);
+    (void)read.choice("job.nan", {"stop"}, {"skip"});
+}
+
+void read_data(SettingsReader& read, JobSpec& spec) {
+    JobSpec::Data& data = spec.data;
+    data.path = read.text("data.path");
+    data.batch = read.integer("data.batch", 1, 1 << 24);
+    data.eval_batch = read.maybe_integer("data.eval_batch", 1).value_or(data.batch);
+    const std::string shuffle = read.choice("data.shuffle", {"global", "local", "none"});
+    data.loader.shuffle = shuffle == "global"  ? io::Shuffle::global
+                          : shuffle == "local" ? io::Shuffle::local
+                                               : io::Shuffle::none;
+    (void)read.choice("data.augment", {"none"}, {"crop-flip"});
+    data.loader.normalize = read.choice("data.normalize", {"auto", "none"}) == "auto";
+    data.loader.workers = static_cast<int>(read.integer("data.workers", 1, 64));
+    data.loader.prefetch = static_cast<int>(read.integer("data.prefetch", 1, 64));
+    data.loader.seed = spec.job.seed;
+}
+
+void read_model(SettingsReader& read, JobSpec& spec) {
+    if (!read.has("model.name")) {
+        read.refuse("model.name", "is missing: name a preset, such as lenet");
+    } else {
+        spec.model.name = read.choice("model.name", preset_names(),
+                                      {"resnet18-cifar", "resnet50", "vgg11", "gpt-char", "gpt2-124m"});
+    }
+    if (!read.text("model.input").empty()) spec.model.input = Shape(read.integers("model.input", 'x', 1));
+    spec.model.classes = read.maybe_integer("model.classes", 2);
+    spec.model.hidden = read.integers("model.hidden", ',', 1);
+    (void)read.choice("model.loss", {"cross-entropy"}, {"bce", "mse"});
+}
+
+void read_optimizer(SettingsReader& read, JobSpec& spec) {
+    OptimizerSpec& optimizer = spec.optimizer;
+    optimizer.name = read.choice("optimizer.name", {"sgd", "adamw"}, {"lars", "lamb"});
+    optimizer.lr = read.number("optimizer.lr", 0, 1e6);
+    optimizer.momentum = read.number("optimizer.momentum", 0, 1);
+    optimizer.nesterov = read.flag("optimizer.nesterov");
+    if (optimizer.nesterov && optimizer.momentum == 0)
+        read.refuse("optimizer.nesterov", "needs optimizer.momentum above 0");
+    optimizer.weight_decay = read.number("optimizer.weight_decay", 0, 1e3);
+    optimizer.beta1 = read.number("optimizer.beta1", 0, 0.999999);
+    optimizer.beta2 = read.number("optimizer.beta2", 0, 0.9999999);
+    optimizer.eps = read.number("optimizer.eps", 0, 1);
+    LrSchedule& schedule = spec.schedule;
+    schedule.kind = read.choice("optimizer.schedule", {"constant", "step", "cosine", "linear"});
+    schedule.base = optimizer.lr;
+    schedule.warmup = read.integer("optimizer.warmup", 0);
+    schedule.milestones = read.numbers("optimizer.milestones", 0, 1);
+    schedule.gamma = read.number("optimizer.gamma", 0, 1);
+    schedule.floor = read.number("optimizer.floor", 0, 1);
+}
+
+void read_parallel(SettingsReader& read, JobSpec& spec) {
+    JobSpec::Parallel& parallel = spec.parallel;
+    parallel.data = read.maybe_integer("parallel.data", 1);
+    for (const char* key :
+         {"parallel.pipeline", "parallel.tensor", "parallel.classes", "parallel.virtual_blocks"}) {
+        (void)read.choice(key, {"1"}, {"2", "3", "4", "8", "16"});
+    }
+    parallel.microbatches = read.integer("parallel.microbatches", 1, 1 << 20);
+    parallel.virtual_shards = read.maybe_integer("parallel.virtual_shards", 1).value_or(0);
+    if (!read.text("parallel.bucket_mb").empty()) {
+        parallel.bucket_bytes =
+            Bytes(static_cast<std::int64_t>(read.number("parallel.bucket_mb", 0.001, 4096) * (1 << 20)));
+    }
+    const std::string algorithm = read.choice("parallel.algorithm", {"auto", "ring", "halving-doubling"});
+    parallel.algorithm = algorithm == "ring"               ? comm::Algorithm::ring
+                         : algorithm == "halving-doubling" ? comm::Algorithm::halving_doubling
+                                                           : comm::Algorithm::automatic;
+    (void)read.choice("parallel.wire", {"fp32"}, {"bf16"});
+    (void)read.choice("precision.compute", {"fp32"}, {"tf32", "bf16", "fp16"});
+}
+
+void read_running(SettingsReader& read, JobSpec& spec) {
+    constexpr double week = 7 * 24 * 3600.0;
+    spec.deadline.join = read.number("deadline.join", 0.1, week);
+    spec.deadline.data = read.number("deadline.data", 0.1, week);
+    if (!read.text("deadline.step").empty()) spec.deadline.step = read.number("deadline.step", 0.1, week);
+    spec.deadline.checkpoint = read.number("deadline.checkpoint", 0.1, week);
+    if (read.text("checkpoint.every") != "epoch")
+        spec.checkpoint.every_steps = read.integer("checkpoint.every", 1);
+    spec.checkpoint.keep = read.integer("checkpoint.keep", 1);
+    spec.checkpoint.resume = read.text("checkpoint.resume");
+    if (spec.checkpoint.resume.empty())
+        read.refuse("checkpoint.resume", "must be auto, never or a checkpoint folder");
+    (void)read.choice("checkpoint.async", {"false"}, {"true"});
+    spec.telemetry.log_every = read.integer("telemetry.log_every", 1);
+    spec.telemetry.eval_every = read.integer("telemetry.eval_every", 0);
+    const std::string progress = read.choice("telemetry.progress", {"auto", "bar", "plain", "off"});
+    spec.telemetry.progress = progress == "bar"     ? Progress::Mode::bar
+                              : progress == "plain" ? Progress::Mode::plain
+                              : progress == "off"   ? Progress::Mode::off
+                                                    : Progress::Mode::automatic;
+    spec.telemetry.trace_steps = read.integer("telemetry.trace", 0, 100000);
+}
+
+}  // namespace
+
+std::string JobSpec::canonical_text() const {
+    std::string text;
+    std::string section;
+    for (const KeyInfo& key : key_table()) {
+        const auto found = effective.find(std::string(key.name));
+        if (found == effective.end() || found->second.empty()) continue;
+        const std::size_t dot = key.name.find('.');
+        if (key.name.substr(0, dot) != section) {
+            section = key.name.substr(0, dot);
+            text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+        }
+        text += fmt::format("{} = {}\n", key.name.substr(dot + 1), found->second);
+    }
+    return text;
+}
+
+JobSpec load_job(const std::filesystem::path& file, const std::map<std::string, Setting>& overrides) {
+    Diagnostics diagnostics;
+    std::map<std::string, Setting> settings = read_job_file(file, diagnostics);
+    for (const auto& [key, setting] : overrides) settings[key] = setting;
+    // The two ways to say how long: the command line's wins over the file's, whichever it is.
+    if (overrides.contains("job.steps") && !overrides.contains("job.epochs")) settings.erase("job.epochs");
+    if (overrides.contains("job.epochs") && !overrides.contains("job.steps")) settings.erase("job.steps");
+    for (const auto& [key, setting] : settings) {
+        const KeyInfo* info = find_key(key);
+        if (info != nullptr && !info->ready) {
+            diagnostics.add(
+                {setting.place, key, setting.value, "is not available yet in this version: remove the key"});
+        }
+    }
+    JobSpec spec;
+    SettingsReader read(settings, diagnostics);
+    read_job(read, spec, file);
+    read_data(read, spec);
+    read_model(read, spec);
+    read_optimizer(read, spec);
+    read_parallel(read, spec);
+    read_running(read, spec);
+    diagnostics.raise();
+    for (const KeyInfo& key : key_table()) {
+        if (key.ready) spec.effective[std::string(key.name)] = read.text(key.name);
+    }
+    spec.effective["job.name"] = spec.job.name;
+    spec.effective["job.output"] = spec.job.output.string();
+    return spec;
+}
+
+}  // namespace trireme::jobs

@@ -1,0 +1,87 @@
+// JobSpec: what the user asked, validated. Made from a job file and the command line; every mistake in them
+// is told at once, with file, line, key, value and rule.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "io/pipeline/batch_loader.hpp"
+#include "jobs/models/model_spec.hpp"
+#include "jobs/spec/settings.hpp"
+#include "runtime/optim/lr_schedule.hpp"
+#include "runtime/optim/optimizer.hpp"
+#include "runtime/telemetry/progress.hpp"
+
+namespace trireme::jobs {
+
+struct JobSpec {
+    struct Job {
+        std::string name;
+        std::filesystem::path output;
+        std::uint64_t seed = 0;
+        std::optional<std::int64_t> epochs;
+        std::optional<std::int64_t> steps;
+        std::optional<std::int64_t> stop_at;
+        std::string device;
+        std::optional<std::int64_t> threads;  ///< empty: auto
+        std::optional<Bytes> memory_limit;
+        Bytes workspace_cap{};
+    } job;
+
+    struct Data {
+        std::filesystem::path path;
+        std::int64_t batch = 0;
+        std::int64_t eval_batch = 0;
+        io::LoaderOptions loader;
+    } data;
+
+    ModelSpec model;
+    OptimizerSpec optimizer;
+    LrSchedule schedule;  ///< its horizon is set once the data set is known
+
+    struct Parallel {
+        std::optional<std::int64_t> data;
+        std::int64_t microbatches = 1;
+        std::int64_t virtual_shards = 0;  ///< 0: default
+        Bytes bucket_bytes{};             ///< 0: default
+        comm::Algorithm algorithm = comm::Algorithm::automatic;
+    } parallel;
+
+    struct Deadlines {
+        double join = 0;
+        double data = 0;
+        std::optional<double> step;
+        double checkpoint = 0;
+    } deadline;
+
+    struct Checkpoint {
+        std::optional<std::int64_t> every_steps;  ///< empty: every epoch
+        std::int64_t keep = 3;
+        std::string resume;
+    } checkpoint;
+
+    struct Telemetry {
+        std::int64_t log_every = 50;
+        std::int64_t eval_every = 1;
+        Progress::Mode progress = Progress::Mode::automatic;
+        std::int64_t trace_steps = 0;
+    } telemetry;
+
+    /// All settings in effect, by key, defaults included.
+    std::map<std::string, std::string> effective;
+
+    /// The complete job file that gives this job again.
+    [[nodiscard]] std::string canonical_text() const;
+};
+
+/// Reads `file` (INI) and lays `overrides` (from the command line) over it. Throws ConfigError with every
+/// mistake.
+[[nodiscard]] JobSpec load_job(const std::filesystem::path& file,
+                               const std::map<std::string, Setting>& overrides);
+
+}  // namespace trireme::jobs

@@ -1,0 +1,284 @@
+#include "jobs/training_run.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "jobs/version.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/core/log.hpp"
+#include "runtime/core/text.hpp"
+#include "runtime/telemetry/process_memory.hpp"
+
+namespace trireme::jobs {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double first_steps_deadline = 300;  // seconds; kernels warm up, pages are touched
+constexpr std::size_t steps_to_measure = 10;  // then the deadline follows the measured step
+constexpr double deadline_factor = 50;
+constexpr double least_step_deadline = 30;
+constexpr std::int64_t first_traced_step = 2;  // the third: the first two warm up
+
+double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+double quantile(std::vector<double> values, double q) {
+    if (values.empty()) return 0;
+    const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5);
+    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at), values.end());
+    return values[at];
+}
+
+ExecutorParts parts_of(const PlannedJob& job, comm::Communicator& comm, ModelState& state, TraceSink* trace) {
+    ExecutorParts parts;
+    parts.plan = &job.plan();
+    parts.rank = comm.rank();
+    parts.state = &state;
+    parts.device = &job.device();
+    parts.comm = &comm;
+    parts.trace = trace;
+    parts.eval_batch = job.eval_rows();
+    return parts;
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(const PlannedJob& job, comm::Communicator& comm)
+    : job_(job),
+      comm_(comm),
+      progress_(comm.rank() == 0 ? job.spec().telemetry.progress : Progress::Mode::off),
+      trace_(comm.rank()),
+      state_(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory()),
+      executor_(parts_of(job, comm, state_, job.spec().telemetry.trace_steps > 0 ? &trace_ : nullptr)),
+      drill_(comm.rank()),
+      schedule_(job.spec().schedule),
+      step_deadline_(job.spec().deadline.step.value_or(first_steps_deadline)) {
+    schedule_.horizon = job.horizon();
+    if (comm.rank() == 0) folder_.emplace(job.spec().job.output);
+    if (job.spec().telemetry.trace_steps > 0) comm.set_trace(&trace_);
+}
+
+std::int64_t TrainingRun::last_step() const {
+    return std::min(job_.horizon(), job_.spec().job.stop_at.value_or(job_.horizon()));
+}
+
+double TrainingRun::epoch_now() const {
+    return static_cast<double>(position_.step) / static_cast<double>(job_.plan().shards().steps_per_epoch());
+}
+
+void TrainingRun::run() {
+    begin_ = Clock::now();
+    if (folder_) {
+        folder_->clear_verdict();
+        folder_->write("job.cfg", job_.spec().canonical_text());
+        folder_->write("plan.txt",
+                       job_.graph_text() + job_.plan_text() + job_.program_text(0) + job_.memory_text(0));
+    }
+    restore_or_initialise();
+    if (position_.step >= last_step()) {
+        progress_.message(fmt::format(
+            "already at step {} of {}: nothing to train. Raise job.epochs, or name another job.output",
+            position_.step, last_step()));
+        evaluate_val();
+    } else {
+        train();
+    }
+    write_trace();
+    write_summary(position_.step >= job_.horizon() ? "done" : "stopped");
+}
+
+void TrainingRun::restore_or_initialise() {
+    if (const auto checkpoint = find_checkpoint(job_.spec())) {
+        position_ = restore_checkpoint(job_, state_, *checkpoint);
+        saved_step_ = position_.step;
+        progress_.message(fmt::format("resumed from {} at step {}", checkpoint->string(), position_.step));
+    } else {
+        state_.initialise(job_.spec().job.seed);
+    }
+}
+
+void TrainingRun::train() {
+    const JobSpec& spec = job_.spec();
+    io::LoaderOptions options = spec.data.loader;
+    options.split = "train";
+    TraceSink* trace = spec.telemetry.trace_steps > 0 ? &trace_ : nullptr;
+    io::BatchLoader loader(*job_.data(), job_.plan().shards(), job_.plan().owned(comm_.rank()),
+                           position_.cursor, options, trace);
+    comm_.barrier("start of training", Deadline::in_seconds(spec.deadline.join));
+    trace_.set_zero(Clock::now());
+    const std::int64_t first = position_.step;
+    while (position_.step < last_step()) {
+        const std::int64_t at = position_.step - first;
+        trace_.record(at >= first_traced_step && at < first_traced_step + spec.telemetry.trace_steps);
+        drill_.before_step(position_.step);
+        after_step(one_step(loader));
+    }
+    trace_.record(false);
+    progress_.finish();
+    save();
+}
+
+StepReport TrainingRun::one_step(io::BatchLoader& loader) {
+    const auto begin = Clock::now();
+    comm_.set_state(Phase::data, "batch");
+    const io::Batch batch = loader.next(Deadline::in_seconds(job_.spec().deadline.data));
+    const double waited = seconds_since(begin);
+    const VirtualShards& shards = job_.plan().shards();
+    const bool is_short = shards.step_samples(position_.cursor.step_in_epoch) < shards.batch();
+    const UpdateScalars scalars{schedule_.at(position_.step), 1, position_.step + 1};
+    StepReport report = executor_.step(is_short ? StepKind::short_last : StepKind::full,
+                                       {batch.x(), batch.y(), batch.samples()}, scalars,
+                                       Deadline::in_seconds(step_deadline_));
+    report.times.data_wait = waited;
+    report.times.total += waited;
+    return report;
+}
+
+void TrainingRun::after_step(const StepReport& report) {
+    ++position_.step;
+    ++position_.cursor.step_in_epoch;
+    samples_ += report.samples;
+    last_loss_ = report.loss();
+    step_seconds_.push_back(report.times.total);
+    split_.data_wait += report.times.data_wait;
+    split_.compute += report.times.compute;
+    split_.exposed_comm += report.times.exposed_comm;
+    split_.total += report.times.total;
+    set_step_deadline();
+    log_step(report);
+    const auto& every = job_.spec().checkpoint.every_steps;
+    if (every && position_.step % *every == 0) save();
+    if (position_.cursor.step_in_epoch == job_.plan().shards().steps_per_epoch()) end_of_epoch();
+}
+
+void TrainingRun::end_of_epoch() {
+    ++position_.cursor.epoch;
+    position_.cursor.step_in_epoch = 0;
+    const JobSpec& spec = job_.spec();
+    if (spec.telemetry.eval_every > 0 &&
+        (position_.cursor.epoch % spec.telemetry.eval_every == 0 || position_.step >= last_step()))
+        evaluate_val();
+    if (!spec.checkpoint.every_steps) save();
+}
+
+void TrainingRun::set_step_deadline() {
+    if (job_.spec().deadline.step || step_seconds_.size() != steps_to_measure) return;
+    step_deadline_ = std::max(least_step_deadline, deadline_factor * quantile(step_seconds_, 0.5));
+}
+
+void TrainingRun::log_step(const StepReport& report) {
+    loss_since_log_ += report.loss_sum;
+    samples_since_log_ += report.samples;
+    seconds_since_log_ += report.times.total;
+    const bool log_now =
+        position_.step % job_.spec().telemetry.log_every == 0 || position_.step == last_step();
+    const double rate = static_cast<double>(samples_since_log_) / seconds_since_log_;
+    ProgressFacts facts;
+    facts.step = position_.step;
+    facts.steps = last_step();
+    facts.epoch = epoch_now();
+    facts.loss = loss_since_log_ / static_cast<double>(samples_since_log_);
+    facts.lr = schedule_.at(position_.step - 1);
+    facts.samples_per_s = rate;
+    facts.seconds_left = split_.total / static_cast<double>(step_seconds_.size()) *
+                         static_cast<double>(last_step() - position_.step);
+    progress_.show(facts, log_now);
+    if (!log_now) return;
+    if (folder_) {
+        const nlohmann::ordered_json line{{"step", position_.step}, {"epoch", facts.epoch},
+                                          {"loss", facts.loss},     {"lr", facts.lr},
+                                          {"samples_per_s", rate},  {"step_ms", report.times.total * 1e3}};
+        folder_->add_metrics(line.dump());
+    }
+    loss_since_log_ = seconds_since_log_ = 0;
+    samples_since_log_ = 0;
+}
+
+void TrainingRun::evaluate_val() {
+    if (!has_samples(*job_.data(), "val")) return;
+    EvaluationSetup setup;
+    setup.data = &*job_.data();
+    setup.split = "val";
+    setup.batch = job_.eval_rows() * comm_.size();
+    setup.loader = job_.spec().data.loader;
+    setup.data_seconds = job_.spec().deadline.data;
+    setup.step_seconds = step_deadline_;
+    val_ = evaluate(executor_, setup, comm_, nullptr);
+    progress_.message(fmt::format("epoch {}  val loss {:.4f}  val accuracy {:.2f} %", position_.cursor.epoch,
+                                  val_->loss(), val_->accuracy() * 100));
+    if (folder_) {
+        const nlohmann::ordered_json line{{"step", position_.step},
+                                          {"epoch", epoch_now()},
+                                          {"val_loss", val_->loss()},
+                                          {"val_accuracy", val_->accuracy()}};
+        folder_->add_metrics(line.dump());
+    }
+}
+
+void TrainingRun::save() {
+    if (position_.step == saved_step_) return;
+    save_checkpoint(job_, state_, position_, job_.spec().job.output / "checkpoints", comm_);
+    saved_step_ = position_.step;
+}
+
+void TrainingRun::write_trace() {
+    if (job_.spec().telemetry.trace_steps == 0) return;
+    const auto events =
+        comm_.all_gather(trace_.events(), "trace", Deadline::in_seconds(job_.spec().deadline.checkpoint));
+    if (folder_) folder_->write("trace.json", TraceWriter::document(events));
+}
+
+void TrainingRun::write_summary(const std::string& status) {
+    if (!folder_) return;
+    nlohmann::ordered_json libraries;
+    for (const auto& [name, version] : versions()) libraries[name] = version;
+    const nlohmann::ordered_json none;
+    const bool trained = !step_seconds_.empty();
+    const MemoryReport memory = job_.memory(0);
+    const double steps = std::max<double>(1, static_cast<double>(step_seconds_.size()));
+    const nlohmann::ordered_json summary{
+        {"schema", 1},
+        {"status", status},
+        {"steps", position_.step},
+        {"epochs", epoch_now()},
+        {"world", job_.world()},
+        {"layout",
+         {{"data", job_.plan().spec().data},
+          {"virtual_shards", job_.plan().shards().shards()},
+          {"microbatches", job_.plan().spec().microbatches}}},
+        {"train_loss", trained ? nlohmann::ordered_json(last_loss_) : none},
+        {"val_loss", val_ ? nlohmann::ordered_json(val_->loss()) : none},
+        {"val_accuracy", val_ ? nlohmann::ordered_json(val_->accuracy()) : none},
+        {"samples_per_s",
+         trained ? nlohmann::ordered_json(static_cast<double>(samples_) / split_.total) : none},
+        {"step_ms",
+         {{"median", quantile(step_seconds_, 0.5) * 1e3},
+          {"p10", quantile(step_seconds_, 0.1) * 1e3},
+          {"p90", quantile(step_seconds_, 0.9) * 1e3}}},
+        {"seconds", seconds_since(begin_)},
+        {"parameters", job_.graph().parameter_count().value},
+        {"params_sha256", state_.params_sha256()},
+        {"state_sha256", state_.state_sha256(position_.str())},
+        {"step_time_split",
+         {{"data_wait", split_.data_wait / steps},
+          {"compute", split_.compute / steps},
+          {"exposed_comm", split_.exposed_comm / steps},
+          {"straggler_wait", none},
+          {"checkpoint", none}}},
+        {"peak_memory_bytes", {{"planned", memory.total().value}, {"process", peak_resident_memory().value}}},
+        {"versions", libraries},
+    };
+    folder_->write("summary.json", summary.dump(2) + '\n');
+    fmt::print("{}: step {}, loss {:.4f}, {:.0f} samples/s, step {:.2f} ms (median)\n", status,
+               position_.step, last_loss_, trained ? static_cast<double>(samples_) / split_.total : 0.0,
+               quantile(step_seconds_, 0.5) * 1e3);
+    fmt::print("memory of rank 0: planned {}, process {}\n", human_bytes(memory.total()),
+               human_bytes(peak_resident_memory()));
+    fmt::print("parameters sha256 {}\nrun folder {}\n", state_.params_sha256(), folder_->path().string());
+}
+
+}  // namespace trireme::jobs

@@ -1,0 +1,68 @@
+// A training run of one rank: executor, data, state and telemetry, and the loop that joins them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "io/pipeline/batch_loader.hpp"
+#include "jobs/checkpointing.hpp"
+#include "jobs/evaluation.hpp"
+#include "jobs/fault_drill.hpp"
+#include "jobs/planned_job.hpp"
+#include "jobs/run_folder.hpp"
+#include "runtime/exec/executor.hpp"
+#include "runtime/telemetry/progress.hpp"
+#include "runtime/telemetry/trace_writer.hpp"
+
+namespace trireme::jobs {
+
+class TrainingRun {
+  public:
+    /// `job` and `comm` must outlive the run.
+    TrainingRun(const PlannedJob& job, comm::Communicator& comm);
+
+    /// Restores or initialises the state, trains to the horizon or to `job.stop_at`, saves, evaluates, and
+    /// writes the summary.
+    void run();
+
+  private:
+    void restore_or_initialise();
+    void train();
+    StepReport one_step(io::BatchLoader& loader);
+    void after_step(const StepReport& report);
+    void end_of_epoch();
+    void log_step(const StepReport& report);
+    void evaluate_val();
+    void save();
+    void set_step_deadline();
+    void write_trace();
+    void write_summary(const std::string& status);
+    [[nodiscard]] std::int64_t last_step() const;
+    [[nodiscard]] double epoch_now() const;
+
+    const PlannedJob& job_;
+    comm::Communicator& comm_;
+    std::optional<RunFolder> folder_;  ///< rank 0
+    Progress progress_;
+    TraceWriter trace_;
+    ModelState state_;
+    Executor executor_;
+    FaultDrill drill_;
+    LrSchedule schedule_;
+    Position position_;
+    std::int64_t saved_step_ = -1;
+    std::optional<Evaluation> val_;
+    double step_deadline_;
+    std::vector<double> step_seconds_;
+    StepTimes split_;
+    std::int64_t samples_ = 0;
+    double last_loss_ = 0;
+    double loss_since_log_ = 0;
+    std::int64_t samples_since_log_ = 0;
+    double seconds_since_log_ = 0;
+    std::chrono::steady_clock::time_point begin_;
+};
+
+}  // namespace trireme::jobs

@@ -1,0 +1,215 @@
+#include "layers/graph.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "layers/ops/rules.hpp"
+#include "runtime/core/error.hpp"
+
+namespace trireme::layers {
+namespace {
+
+/// Names become keys of checkpoints, file names of traces and columns of tables.
+void check_name(std::string_view kind, std::string_view name) {
+    const bool valid = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '-' || c == '.' || c == '/';
+    });
+    if (!valid) {
+        throw ConfigError(fmt::format(
+            "{} name \"{}\" is not valid: use letters, digits and any of _ - . / , at least one of them",
+            kind, name));
+    }
+}
+
+template <class Named>
+bool has_name(const std::vector<Named>& items, std::string_view name) {
+    return std::any_of(items.begin(), items.end(), [&](const Named& item) { return item.name == name; });
+}
+
+std::string init_text(const Init& init) {
+    switch (init.kind) {
+        case Init::Kind::zeros:
+            return "zeros";
+        case Init::Kind::ones:
+            return "ones";
+        case Init::Kind::uniform:
+            return fmt::format("uniform({:.9g})", init.scale);
+        case Init::Kind::normal:
+            return fmt::format("normal({:.9g})", init.scale);
+    }
+    return "?";
+}
+
+}  // namespace
+
+ModelGraph::ModelGraph(std::string name, Shape input, Shape target, DType target_dtype)
+    : name_(std::move(name)) {
+    check_name("model", name_);
+    try {
+        rules::checked_elements(input, "the input");
+        rules::checked_elements(target, "the target");
+    } catch (const ConfigError& error) {
+        throw ConfigError(fmt::format("model {}: {}", name_, error.what()));
+    }
+    tensors_.push_back({"input", std::move(input), DType::f32});
+    tensors_.push_back({"target", std::move(target), target_dtype});
+}
+
+TensorId ModelGraph::loss() const {
+    ensure(!nodes_.empty(), "a graph without nodes has no loss");
+    return nodes_.back().output;
+}
+
+TensorId ModelGraph::logits() const {
+    ensure(!nodes_.empty(), "a graph without nodes has no logits");
+    return nodes_.back().inputs.front();
+}
+
+TensorId ModelGraph::add(std::string node_name, Op op, const std::vector<TensorId>& inputs) {
+    const Shape output = checked_output(node_name, op, inputs);
+    std::vector<ParamId> params;
+    for (ParamSpec& spec : wanted_params(node_name, op, inputs)) params.push_back(add_param(std::move(spec)));
+    return append({std::move(node_name), op, inputs, -1, std::move(params)}, output);
+}
+
+TensorId ModelGraph::add_with_params(std::string node_name, Op op, const std::vector<TensorId>& inputs,
+                                     std::vector<ParamId> params) {
+    const Shape output = checked_output(node_name, op, inputs);
+    const std::vector<ParamSpec> wanted = wanted_params(node_name, op, inputs);
+    if (params.size() != wanted.size()) {
+        throw ConfigError(fmt::format("node {}: {} has {} parameters, but {} are given", node_name,
+                                      name_of(op), wanted.size(), params.size()));
+    }
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        if (params[i] < 0 || static_cast<std::size_t>(params[i]) >= params_.size()) {
+            throw ConfigError(fmt::format("node {}: parameter {} does not exist; the model has {}", node_name,
+                                          params[i], params_.size()));
+        }
+        const ParamSpec& given = param(params[i]);
+        if (given.shape != wanted[i].shape) {
+            throw ConfigError(fmt::format("node {}: {} needs a parameter of shape {}, but {} has shape {}",
+                                          node_name, name_of(op), wanted[i].shape.str(), given.name,
+                                          given.shape.str()));
+        }
+    }
+    return append({std::move(node_name), op, inputs, -1, std::move(params)}, output);
+}
+
+ParamId ModelGraph::add_param(ParamSpec spec) {
+    check_name("parameter", spec.name);
+    if (has_name(params_, spec.name)) {
+        throw ConfigError(fmt::format("model {}: parameter {} exists already: parameter names must be unique",
+                                      name_, spec.name));
+    }
+    rules::checked_elements(spec.shape, "parameter " + spec.name);
+    params_.push_back(std::move(spec));
+    return static_cast<ParamId>(params_.size() - 1);
+}
+
+Shape ModelGraph::checked_output(const std::string& node_name, const Op& op,
+                                 const std::vector<TensorId>& inputs) const {
+    check_name("node", node_name);
+    if (has_name(tensors_, node_name)) {
+        throw ConfigError(
+            fmt::format("model {}: node {} ({}) has a name that a node or the model's input or target has "
+                        "already: choose "
+                        "another",
+                        name_, node_name, name_of(op)));
+    }
+    std::vector<Shape> shapes;
+    for (TensorId id : inputs) {
+        if (id < 0 || static_cast<std::size_t>(id) >= tensors_.size()) {
+            throw ConfigError(fmt::format(
+                "node {}: {} reads tensor {}, which does not exist; the model has {} so far: add the node "
+                "that makes it first",
+                node_name, name_of(op), id, tensors_.size()));
+        }
+        shapes.push_back(tensor(id).shape);
+    }
+    Shape output;
+    try {
+        output = infer_shape(op, shapes);
+    } catch (const ConfigError& error) {
+        throw ConfigError(fmt::format("node {}: {}", node_name, error.what()));
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const TensorSpec& in = tensor(inputs[i]);
+        if (in.dtype == input_dtype(op, i)) continue;
+        throw ConfigError(fmt::format("node {}: {} reads {} as input {}, whose elements are {}, but needs {}",
+                                      node_name, name_of(op), in.name, i, name_of(in.dtype),
+                                      name_of(input_dtype(op, i))));
+    }
+    return output;
+}
+
+std::vector<ParamSpec> ModelGraph::wanted_params(const std::string& node_name, const Op& op,
+                                                 const std::vector<TensorId>& inputs) const {
+    try {
+        return params_of(op, tensor(inputs.front()).shape, node_name);
+    } catch (const ConfigError& error) {
+        throw ConfigError(fmt::format("node {}: {}", node_name, error.what()));
+    }
+}
+
+TensorId ModelGraph::append(Node node, const Shape& output) {
+    node.output = static_cast<TensorId>(tensors_.size());
+    tensors_.push_back({node.name, output, DType::f32});
+    nodes_.push_back(std::move(node));
+    return nodes_.back().output;
+}
+
+Elements ModelGraph::parameter_count() const {
+    Elements total{};
+    for (const ParamSpec& spec : params_) total += spec.shape.elements();
+    return total;
+}
+
+std::vector<NodeId> ModelGraph::readers_of(TensorId id) const {
+    std::vector<NodeId> readers;
+    for (std::size_t n = 0; n < nodes_.size(); ++n) {
+        const std::vector<TensorId>& inputs = nodes_[n].inputs;
+        if (std::find(inputs.begin(), inputs.end(), id) != inputs.end())
+            readers.push_back(static_cast<NodeId>(n));
+    }
+    return readers;
+}
+
+Cost ModelGraph::total_cost() const {
+    Cost total;
+    for (const Node& node : nodes_) {
+        const Cost cost = cost_of(node.op, tensor(node.inputs.front()).shape, tensor(node.output).shape);
+        total.forward_flops += cost.forward_flops;
+        total.backward_input_flops += cost.backward_input_flops;
+        total.backward_weight_flops += cost.backward_weight_flops;
+        total.activation_bytes += cost.activation_bytes;
+        total.weight_bytes += cost.weight_bytes;
+    }
+    return total;
+}
+
+std::string ModelGraph::str() const {
+    std::string text = fmt::format("model {}: input {} {}, target {} {}\n", name_,
+                                   tensor(input()).shape.str(), name_of(tensor(input()).dtype),
+                                   tensor(target()).shape.str(), name_of(tensor(target()).dtype));
+    for (const Node& node : nodes_) {
+        text += fmt::format("node {}: {}({})", node.name, name_of(node.op), attributes_of(node.op));
+        for (TensorId id : node.inputs) text += fmt::format(" {}{}", tensor(id).name, tensor(id).shape.str());
+        text += fmt::format(" -> {}", tensor(node.output).shape.str());
+        for (ParamId id : node.params) text += fmt::format(" {}", param(id).name);
+        text += '\n';
+    }
+    for (const ParamSpec& spec : params_) {
+        text += fmt::format("param {}: {} {}\n", spec.name, spec.shape.str(), init_text(spec.init));
+    }
+    const Cost cost = total_cost();
+    text += fmt::format(
+        "total: {} nodes, {} parameters; a sample: {:.0f} flop forward, {:.0f} backward, {:.0f} bytes "
+        "of activations moved forward\n",
+        nodes_.size(), parameter_count().value, cost.forward_flops,
+        cost.backward_input_flops + cost.backward_weight_flops, cost.activation_bytes);
+    return text;
+}
+
+}  // namespace trireme::layers

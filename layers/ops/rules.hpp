@@ -1,0 +1,133 @@
+// What the graph asks of every op, as overloads over the closed variant of layers/ops.hpp: each op answers in
+// a file of its own, and layers/ops.cpp dispatches with std::visit. Only the layers box includes this header.
+//
+// All rules throw ConfigError without the node's name; ModelGraph puts it in front.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layers/graph.hpp"
+
+namespace trireme::layers::rules {
+
+using Shapes = std::vector<Shape>;
+using Pair = std::array<std::int64_t, 2>;
+
+/// No tensor or parameter may have more elements: offsets then stay far from the end of 64 bits.
+inline constexpr std::int64_t max_elements = std::int64_t{1} << 40;
+/// Kernel, stride, padding and dilation stay below this, so that their products cannot overflow.
+inline constexpr std::int64_t max_window = std::int64_t{1} << 20;
+
+template <class O>
+concept Elementwise = std::same_as<O, Relu> || std::same_as<O, Tanh> || std::same_as<O, Sigmoid>;
+
+[[nodiscard]] constexpr std::string_view name(const Conv2d&) { return "conv2d"; }
+[[nodiscard]] constexpr std::string_view name(const Linear&) { return "linear"; }
+[[nodiscard]] constexpr std::string_view name(const Bias&) { return "bias"; }
+[[nodiscard]] constexpr std::string_view name(const Relu&) { return "relu"; }
+[[nodiscard]] constexpr std::string_view name(const Tanh&) { return "tanh"; }
+[[nodiscard]] constexpr std::string_view name(const Sigmoid&) { return "sigmoid"; }
+[[nodiscard]] constexpr std::string_view name(const Pool2d& op) {
+    return op.kind == PoolKind::max ? "max_pool2d" : "average_pool2d";
+}
+[[nodiscard]] constexpr std::string_view name(const Flatten&) { return "flatten"; }
+[[nodiscard]] constexpr std::string_view name(const SoftmaxCrossEntropy&) { return "softmax_cross_entropy"; }
+
+/// "out_channels=20, kernel=5x5, ..."; empty for ops without attributes.
+[[nodiscard]] std::string attributes(const Conv2d& op);
+[[nodiscard]] std::string attributes(const Linear& op);
+[[nodiscard]] std::string attributes(const Pool2d& op);
+template <class O>
+[[nodiscard]] std::string attributes(const O&) {
+    return {};
+}
+
+/// How many tensors the op reads.
+[[nodiscard]] constexpr std::size_t input_count(const SoftmaxCrossEntropy&) { return 2; }
+template <class O>
+[[nodiscard]] constexpr std::size_t input_count(const O&) {
+    return 1;
+}
+
+/// The element type of input `index`: fp32 for all but the class index of a loss.
+[[nodiscard]] constexpr DType input_dtype(const SoftmaxCrossEntropy&, std::size_t index) {
+    return index == 1 ? DType::i32 : DType::f32;
+}
+template <class O>
+[[nodiscard]] constexpr DType input_dtype(const O&, std::size_t) {
+    return DType::f32;
+}
+
+[[nodiscard]] Shape infer(const Conv2d& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Linear& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Bias& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Pool2d& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Flatten& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const SoftmaxCrossEntropy& op, const Shapes& inputs);
+template <Elementwise O>
+[[nodiscard]] Shape infer(const O&, const Shapes& inputs) {
+    return inputs.front();
+}
+
+[[nodiscard]] std::vector<ParamSpec> params(const Conv2d& op, const Shape& input, const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const Linear& op, const Shape& input, const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const Bias& op, const Shape& input, const std::string& node);
+template <class O>
+[[nodiscard]] std::vector<ParamSpec> params(const O&, const Shape&, const std::string&) {
+    return {};
+}
+
+[[nodiscard]] Cost cost(const Conv2d& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Linear& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Bias& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Relu& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Tanh& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Sigmoid& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Pool2d& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Flatten& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const SoftmaxCrossEntropy& op, const Shape& input, const Shape& output);
+
+[[nodiscard]] BackwardNeeds needs(const Conv2d& op);
+[[nodiscard]] BackwardNeeds needs(const Linear& op);
+[[nodiscard]] BackwardNeeds needs(const Bias& op);
+[[nodiscard]] BackwardNeeds needs(const Pool2d& op);
+[[nodiscard]] BackwardNeeds needs(const Flatten& op);
+[[nodiscard]] BackwardNeeds needs(const SoftmaxCrossEntropy& op);
+/// The derivatives of relu, tanh and sigmoid are functions of what they put out.
+template <Elementwise O>
+[[nodiscard]] BackwardNeeds needs(const O&) {
+    return {.output = true};
+}
+
+// Helpers that several ops share.
+
+/// The product of the extents. Throws ConfigError naming `what` when an extent is below one or the product is
+/// above max_elements.
+Elements checked_elements(const Shape& shape, std::string_view what);
+/// Throws ConfigError unless low <= value <= high.
+void check_range(std::string_view op, std::string_view attribute, std::int64_t value, std::int64_t low,
+                 std::int64_t high);
+void check_range(std::string_view op, std::string_view attribute, const Pair& value, std::int64_t low,
+                 std::int64_t high);
+/// Throws ConfigError unless `input` has the given rank; `meaning` says what the axes are.
+void check_rank(std::string_view op, const Shape& input, int rank, std::string_view meaning);
+/// Height and width of what a sliding window gives, rounded down. Throws ConfigError where the window does
+/// not fit in the padded input.
+[[nodiscard]] Pair slide(std::string_view op, const Shape& input, const Pair& kernel, const Pair& stride,
+                         const Pair& padding, const Pair& dilation);
+/// "5x5"
+[[nodiscard]] std::string str(const Pair& pair);
+/// He and others, "Delving Deep into Rectifiers", 2015: variance 2 / fan_in keeps the scale of activations
+/// through relu layers; drawn uniformly, the bound is sqrt(6 / fan_in).
+[[nodiscard]] Init he_uniform(std::int64_t fan_in);
+/// fp32 bytes of both shapes together.
+[[nodiscard]] double activation_bytes(const Shape& input, const Shape& output);
+/// Floating-point work of the bias and the activation that an op carries, a pass.
+[[nodiscard]] double epilogue_flops(bool bias, Activation activation, const Shape& output);
+
+}  // namespace trireme::layers::rules

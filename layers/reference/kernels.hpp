@@ -1,0 +1,55 @@
+// The reference's op families, as overloads over the closed variant; only layers/reference includes this.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "layers/ops/rules.hpp"
+#include "layers/reference/reference.hpp"
+
+namespace trireme::layers::reference {
+
+/// Shapes of one node, per sample, and the number of samples.
+struct Extents {
+    const std::vector<Shape>& inputs;
+    const Shape& output;
+    std::int64_t batch = 0;
+};
+
+void run(const Conv2d& op, const Extents& extents, const ForwardIo& io);
+void run(const Linear& op, const Extents& extents, const ForwardIo& io);
+void run(const Bias& op, const Extents& extents, const ForwardIo& io);
+void run(const Relu& op, const Extents& extents, const ForwardIo& io);
+void run(const Tanh& op, const Extents& extents, const ForwardIo& io);
+void run(const Sigmoid& op, const Extents& extents, const ForwardIo& io);
+void run(const Pool2d& op, const Extents& extents, const ForwardIo& io);
+void run(const Flatten& op, const Extents& extents, const ForwardIo& io);
+void run(const SoftmaxCrossEntropy& op, const Extents& extents, const ForwardIo& io);
+
+void run_back(const Conv2d& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Linear& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Bias& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Relu& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Tanh& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Sigmoid& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Pool2d& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Flatten& op, const Extents& extents, const BackwardIo& io);
+void run_back(const SoftmaxCrossEntropy& op, const Extents& extents, const BackwardIo& io);
+
+/// Gradient `index` of a list, or an empty span where it is not wanted.
+[[nodiscard]] inline std::span<double> wanted(const std::vector<std::span<double>>& gradients,
+                                              std::size_t index) {
+    return index < gradients.size() ? gradients[index] : std::span<double>{};
+}
+
+/// Writes the bias in front of the sums and applies the activation behind them, for ops that carry both.
+void start_sums(bool bias, const ForwardIo& io);
+void finish_sums(Activation activation, std::span<double> output);
+/// The gradient in front of a fused activation, from the gradient and the values behind it.
+[[nodiscard]] std::vector<double> before_activation(Activation activation, const BackwardIo& io);
+/// The gradient of a bias along the last axis: the column sums of d_output.
+void sum_columns(std::span<const double> d_output, std::span<double> d_bias);
+
+}  // namespace trireme::layers::reference

@@ -1,0 +1,56 @@
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "layers/reference/kernels.hpp"
+#include "runtime/core/error.hpp"
+
+namespace trireme::layers::reference {
+namespace {
+
+/// log(sum exp(l)), with the largest logit taken out so that no exponential overflows.
+double log_sum_exp(std::span<const double> logits) {
+    const double largest = *std::max_element(logits.begin(), logits.end());
+    double sum = 0;
+    for (double l : logits) sum += std::exp(l - largest);
+    return largest + std::log(sum);
+}
+
+std::size_t class_of(std::span<const double> target, std::size_t sample, std::size_t classes) {
+    const double value = target[sample];
+    if (!(value >= 0 && value < static_cast<double>(classes)) || value != std::floor(value)) {
+        throw DataError(
+            fmt::format("softmax_cross_entropy: sample {} of the batch has class {}, but the logits have "
+                        "classes 0 to {}: check the labels of the data set against model.classes",
+                        sample, value, classes - 1));
+    }
+    return static_cast<std::size_t>(value);
+}
+
+}  // namespace
+
+void run(const SoftmaxCrossEntropy&, const Extents& e, const ForwardIo& io) {
+    const auto classes = static_cast<std::size_t>(e.inputs[0][0]);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(e.batch); ++n) {
+        const std::span<const double> logits = io.inputs[0].subspan(n * classes, classes);
+        io.output[n] = log_sum_exp(logits) - logits[class_of(io.inputs[1], n, classes)];
+    }
+}
+
+void run_back(const SoftmaxCrossEntropy&, const Extents& e, const BackwardIo& io) {
+    const std::span<double> d_input = wanted(io.d_inputs, 0);
+    if (d_input.empty()) return;
+    const auto classes = static_cast<std::size_t>(e.inputs[0][0]);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(e.batch); ++n) {
+        const std::span<const double> logits = io.inputs[0].subspan(n * classes, classes);
+        const double d_loss = io.d_output.empty() ? 1.0 : io.d_output[n];
+        const double normaliser = log_sum_exp(logits);
+        const std::size_t label = class_of(io.inputs[1], n, classes);
+        for (std::size_t c = 0; c < classes; ++c) {
+            const double probability = std::exp(logits[c] - normaliser);
+            d_input[n * classes + c] = d_loss * (probability - (c == label ? 1.0 : 0.0));
+        }
+    }
+}
+
+}  // namespace trireme::layers::reference

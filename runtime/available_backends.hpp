@@ -1,0 +1,30 @@
+// The back ends of this build: which devices there are and which kernel providers stand behind each. CMake
+// picks one of available_backends_{cpu,cuda}.cpp; nothing else in the source asks which build it is.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/device/device.hpp"
+#include "runtime/kernels/kernel.hpp"
+
+namespace trireme {
+
+/// A rank's device and the providers for its nodes, in the order in which they are asked; the last one is the
+/// reference, which refuses nothing.
+struct Backend {
+    std::unique_ptr<Device> device;
+    std::vector<std::unique_ptr<KernelProvider>> providers;
+};
+
+/// `device_kind` as job.device has it: auto, cpu, reference or cuda. `threads`: kernel threads of the rank.
+/// Throws DeviceError for a device that this build or machine has not, ConfigError for a word that is none or
+/// for less than one thread.
+[[nodiscard]] Backend make_backend(const std::string& device_kind, int threads);
+
+/// Libraries behind the kernels as (name, version), for `trireme version`, summaries and checkpoints.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> backend_versions();
+
+}  // namespace trireme

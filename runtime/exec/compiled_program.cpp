@@ -1,0 +1,144 @@
+#include "runtime/exec/compiled_program.hpp"
+
+#include "runtime/core/error.hpp"
+
+namespace trireme {
+
+using layers::NodeId;
+using layers::TensorId;
+using Kind = BufferKey::Kind;
+
+/// Resolves the buffers of one instruction after the other.
+class CompiledProgram::Binder {
+  public:
+    Binder(const Program& program, const Selection& selection, const GradBuckets& buckets,
+           const ProgramMemory& memory)
+        : program_(program),
+          selection_(selection),
+          graph_(selection.graph()),
+          buckets_(buckets),
+          memory_(memory) {
+        table_ = buffers_of(program, selection);
+        plan_ = plan_memory(table_.lives);
+        std::int64_t first = 0;
+        for (std::int64_t samples : program.microbatches) {
+            first_sample_.push_back(first);
+            first += samples;
+        }
+    }
+
+    CompiledInstruction bind(const Instruction& instruction, int at) {
+        at_ = at;
+        out_ = CompiledInstruction{};
+        out_.source = &instruction;
+        out_.text = str(instruction.action, graph_);
+        std::visit(*this, instruction.action);
+        return std::move(out_);
+    }
+
+    std::byte* find(Kind kind, int id, Microbatch mb) const {
+        const auto found = table_.index.find(BufferKey{kind, id, mb.value});
+        return found == table_.index.end() ? nullptr : memory_.arena + plan_.offsets[found->second].value;
+    }
+
+    void operator()(const LoadMicrobatch& a) { enter(a.microbatch); }
+    void operator()(const ClearGradients&) {}
+    void operator()(const ReduceBucket&) {}
+    void operator()(const OptimizerStep&) {}
+    void operator()(const RecordLoss& a) {
+        enter(a.microbatch);
+        out_.buffers.inputs = {activation(graph_.loss(), a.microbatch)};
+    }
+    void operator()(const Forward& a) { node(a.node, a.microbatch); }
+    void operator()(const BackwardActivation& a) { node(a.node, a.microbatch); }
+    void operator()(const BackwardWeight& a) {
+        node(a.node, a.microbatch);
+        for (layers::ParamId p : graph_.node(a.node).params) {
+            out_.buffers.d_params.push_back(a.accumulate ? find(Kind::weight_gradient, p, a.microbatch)
+                                                         : reinterpret_cast<std::byte*>(bucket_of(p)));
+        }
+    }
+    void operator()(const AddWeightGradient& a) {
+        for (layers::ParamId p : graph_.node(a.node).params) {
+            out_.sums.push_back({reinterpret_cast<const float*>(find(Kind::weight_gradient, p, a.microbatch)),
+                                 bucket_of(p), buckets_.place(p).elements});
+        }
+    }
+    void operator()(const BackwardInput& a) {
+        node(a.node, a.microbatch);
+        const TensorId root = selection_.root_of(graph_.node(a.node).inputs.front());
+        out_.buffers.d_inputs.assign(graph_.node(a.node).inputs.size(), nullptr);
+        out_.buffers.d_inputs.front() =
+            find(a.accumulate ? Kind::partial_gradient : Kind::gradient, root, a.microbatch);
+    }
+    void operator()(const AddInputGradient& a) {
+        enter(a.microbatch);
+        const TensorId root = selection_.root_of(graph_.node(a.node).inputs.front());
+        out_.sums.push_back({reinterpret_cast<const float*>(find(Kind::partial_gradient, root, a.microbatch)),
+                             reinterpret_cast<float*>(find(Kind::gradient, root, a.microbatch)),
+                             graph_.tensor(root).shape.elements().value * out_.samples});
+    }
+
+  private:
+    void enter(Microbatch mb) {
+        out_.first_sample = first_sample_[static_cast<std::size_t>(mb.value)];
+        out_.samples = program_.microbatches[static_cast<std::size_t>(mb.value)];
+    }
+    [[nodiscard]] float* bucket_of(layers::ParamId p) const {
+        return memory_.gradients + buckets_.place(p).offset;
+    }
+
+    std::byte* activation(TensorId tensor, Microbatch mb) {
+        return find(Kind::activation, selection_.root_of(tensor), mb);
+    }
+
+    void node(NodeId id, Microbatch mb) {
+        enter(mb);
+        const layers::Node& n = graph_.node(id);
+        out_.kernels = &selection_.kernels(id, out_.samples, program_.training);
+        KernelBuffers& b = out_.buffers;
+        for (TensorId input : n.inputs) {
+            const TensorId root = selection_.root_of(input);
+            if (is_external(selection_, input)) {
+                const layers::TensorSpec& spec = graph_.tensor(root);
+                out_.from_batch.push_back({b.inputs.size(), root == graph_.target(),
+                                           bytes_of(spec.shape.elements(), spec.dtype).value});
+            }
+            b.inputs.push_back(activation(input, mb));
+        }
+        b.output = activation(n.output, mb);
+        for (layers::ParamId p : n.params)
+            b.params.push_back(reinterpret_cast<const std::byte*>(memory_.state->param(p).data()));
+        if (n.output != graph_.loss()) b.d_output = find(Kind::gradient, selection_.root_of(n.output), mb);
+        b.saved = find(Kind::saved, id, mb);
+        b.scratch = find(Kind::scratch, at_, Microbatch(0));
+    }
+
+    const Program& program_;
+    const Selection& selection_;
+    const layers::ModelGraph& graph_;
+    const GradBuckets& buckets_;
+    ProgramMemory memory_;
+    BufferTable table_;
+    MemoryPlan plan_;
+    std::vector<std::int64_t> first_sample_;
+    CompiledInstruction out_;
+    int at_ = 0;
+};
+
+CompiledProgram::CompiledProgram(Program program, const Selection& selection, const GradBuckets& buckets,
+                                 const ProgramMemory& memory)
+    : program_(std::make_unique<Program>(std::move(program))) {
+    Binder binder(*program_, selection, buckets, memory);
+    for (std::size_t i = 0; i < program_->instructions.size(); ++i) {
+        instructions_.push_back(binder.bind(program_->instructions[i], static_cast<int>(i)));
+    }
+    for (layers::TensorId t : {selection.graph().loss(), selection.graph().logits()}) {
+        activations_[t] = reinterpret_cast<const float*>(
+            binder.find(Kind::activation, selection.root_of(t), Microbatch(0)));
+    }
+}
+
+const float* CompiledProgram::activation(layers::TensorId tensor) const { return activations_.at(tensor); }
+
+}  // namespace trireme

@@ -1,0 +1,91 @@
+// The executor: a short loop over instructions. Kernels run on the device's stream, sums on comm's progress
+// thread; the loop waits for nothing but what an instruction says it waits for.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "runtime/core/deadline.hpp"
+#include "runtime/core/trace_sink.hpp"
+#include "runtime/device/device.hpp"
+#include "runtime/exec/compiled_program.hpp"
+#include "runtime/exec/step_report.hpp"
+#include "runtime/plan/parallel_plan.hpp"
+
+namespace trireme {
+
+/// Samples of this rank: inputs [samples, sample shape] fp32, targets as the graph's target says.
+struct HostBatch {
+    std::span<const float> x;
+    std::span<const std::int32_t> y;
+    std::int64_t samples = 0;
+};
+
+/// What a rank's executor is made of; all must outlive it.
+struct ExecutorParts {
+    const ParallelPlan* plan = nullptr;
+    int rank = 0;
+    ModelState* state = nullptr;
+    Device* device = nullptr;
+    comm::Communicator* comm = nullptr;
+    TraceSink* trace = nullptr;   ///< may be null
+    std::int64_t eval_batch = 0;  ///< batch of `forward`; 0: none
+};
+
+class Executor {
+  public:
+    explicit Executor(const ExecutorParts& parts);
+
+    /// One training step of the job: forward, backward, sums, update. All ranks call it with their samples of
+    /// the same step. Throws NumericError when the loss or a gradient is not finite: nothing has changed
+    /// then.
+    StepReport step(StepKind kind, const HostBatch& batch, const UpdateScalars& scalars,
+                    const Deadline& deadline);
+
+    /// Forward only, on this rank's own samples, at most `eval_batch`. It always runs at that size, so that
+    /// its memory is planned and a sample's result does not depend on how many stand beside it: the memory
+    /// behind `batch` must hold `eval_batch` samples with valid targets; surplus rows are computed and left
+    /// out. Valid until the next call.
+    struct Prediction {
+        std::span<const float> logits;  ///< [samples, classes]
+        std::span<const float> loss;    ///< [samples]
+    };
+    Prediction forward(const HostBatch& batch);
+
+    /// Width of the logits.
+    [[nodiscard]] std::int64_t classes() const;
+
+    /// Memory of a rank, planned: without data, which the loader plans.
+    [[nodiscard]] static MemoryReport planned_memory(const ParallelPlan& plan, int rank,
+                                                     const OptimizerSpec& optimizer, std::int64_t eval_batch);
+    /// Device memory that this executor holds.
+    [[nodiscard]] Bytes arena_bytes() const { return arena_.size(); }
+    [[nodiscard]] std::span<float> gradients() const { return gradients_; }
+
+  private:
+    struct StepScope;  // what the instructions of one step share
+    CompiledProgram& training_program(StepKind kind);
+    CompiledProgram& forward_program();
+    void run(CompiledProgram& program, StepScope& scope);
+    void execute(CompiledInstruction& instruction, StepScope& scope);
+    void load(CompiledProgram& program, const HostBatch& batch);
+    void record_loss(const CompiledInstruction& instruction, StepScope& scope);
+    void reduce(int bucket, StepScope& scope);
+    void commit(StepScope& scope);
+
+    ExecutorParts parts_;
+    Region arena_;
+    Region bucket_region_;
+    std::span<float> gradients_;
+    std::unique_ptr<Stream> stream_;
+    std::map<StepKind, CompiledProgram> training_;
+    std::optional<CompiledProgram> forward_;
+    std::vector<comm::Ticket> sums_;
+    std::vector<std::string> bucket_labels_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,86 @@
+// The instructions of a training step: a closed set. A program is a flat list of them; each says what it
+// waits for and what it signals, so that a schedule is text and overlap is an edge between two lines.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "layers/graph.hpp"
+#include "runtime/core/strong.hpp"
+
+namespace trireme {
+
+/// Binds the samples of a micro-batch: its input and target become readable.
+struct LoadMicrobatch {
+    Microbatch microbatch;
+};
+struct Forward {
+    layers::NodeId node;
+    Microbatch microbatch;
+};
+/// Adds the samples' losses to the step's status words.
+struct RecordLoss {
+    Microbatch microbatch;
+};
+/// The gradient through a fused activation, in place.
+struct BackwardActivation {
+    layers::NodeId node;
+    Microbatch microbatch;
+};
+/// Weight gradients of a node. `accumulate`: into a buffer of its own, for AddWeightGradient to add.
+struct BackwardWeight {
+    layers::NodeId node;
+    Microbatch microbatch;
+    bool accumulate;
+};
+/// Adds the weight gradients of the node's last BackwardWeight to the bucket.
+struct AddWeightGradient {
+    layers::NodeId node;
+    Microbatch microbatch;
+};
+/// Input gradients of a node. `accumulate`: into a buffer of its own, for AddInputGradient to add.
+struct BackwardInput {
+    layers::NodeId node;
+    Microbatch microbatch;
+    bool accumulate;
+};
+/// Adds the node's input gradient to what earlier readers of the tensor left.
+struct AddInputGradient {
+    layers::NodeId node;
+    Microbatch microbatch;
+};
+/// Zeroes all gradients: a rank without samples in a step still takes part in the sums.
+struct ClearGradients {};
+/// Starts the sum of a bucket over the data-parallel group. Does not wait.
+struct ReduceBucket {
+    int bucket;
+};
+/// Waits for every sum, checks the status words and commits the update: parameters change here or not at all.
+struct OptimizerStep {};
+
+using Action =
+    std::variant<LoadMicrobatch, Forward, RecordLoss, BackwardActivation, BackwardWeight, AddWeightGradient,
+                 BackwardInput, AddInputGradient, ClearGradients, ReduceBucket, OptimizerStep>;
+
+/// An event inside one step.
+struct Token {
+    enum class Kind { samples, gradients, sum };
+    Kind kind;
+    int index;  ///< micro-batch, bucket, bucket
+    bool operator==(const Token&) const = default;
+    [[nodiscard]] std::string str() const;
+};
+
+struct Instruction {
+    Action action;
+    std::vector<Token> waits;
+    std::vector<Token> signals;
+};
+
+/// "backward-weight fc1 mb0", without waits and signals.
+[[nodiscard]] std::string str(const Action& action, const layers::ModelGraph& graph);
+/// The whole line.
+[[nodiscard]] std::string str(const Instruction& instruction, const layers::ModelGraph& graph);
+
+}  // namespace trireme

@@ -1,0 +1,85 @@
+// ParallelPlan: who computes what, as a pure function of (selection, parallel spec, world). No MPI, no
+// device, no data; its text is what all ranks must agree on before the first message.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "runtime/core/virtual_shards.hpp"
+#include "runtime/exec/program.hpp"
+#include "runtime/plan/buffer_table.hpp"
+#include "runtime/plan/grad_buckets.hpp"
+#include "runtime/plan/selection.hpp"
+
+namespace trireme {
+
+struct ParallelSpec {
+    int data = 1;                     ///< data-parallel ranks
+    std::int64_t batch = 64;          ///< global samples of a full step
+    std::int64_t microbatches = 1;    ///< pieces that a rank cuts its samples into (gradient accumulation)
+    std::int64_t virtual_shards = 0;  ///< L; 0: 8, or `data` where that is larger
+    Bytes bucket_bytes{};             ///< 0: default_bucket_bytes
+    comm::Algorithm algorithm = comm::Algorithm::automatic;
+};
+
+/// An epoch's steps are of two kinds; the last one may be short.
+enum class StepKind { full, short_last };
+[[nodiscard]] std::string_view name_of(StepKind kind);
+
+/// Memory of one rank by purpose.
+struct MemoryReport {
+    Bytes parameters{};
+    Bytes optimizer_state{};
+    Bytes gradients{};
+    Bytes arena{};  ///< activations, their gradients, kernel state and scratch, shared by all programs
+    Bytes data{};   ///< batch buffers and block windows of the data pipeline
+    [[nodiscard]] Bytes total() const { return parameters + optimizer_state + gradients + arena + data; }
+};
+
+class ParallelPlan {
+  public:
+    /// `samples`: of the training split; without a data set the plan holds full steps only. Throws
+    /// ConfigError where spec and world do not fit (world size, more ranks than virtual shards allow, ...).
+    ParallelPlan(const Selection& selection, const ParallelSpec& spec, int world,
+                 std::optional<std::int64_t> samples);
+
+    [[nodiscard]] const Selection& selection() const { return *selection_; }
+    [[nodiscard]] const ParallelSpec& spec() const { return spec_; }
+    [[nodiscard]] const VirtualShards& shards() const { return shards_; }
+    [[nodiscard]] const GradBuckets& buckets() const { return buckets_; }
+    [[nodiscard]] int world() const { return world_; }
+    [[nodiscard]] bool has_short_step() const { return has_short_step_; }
+
+    [[nodiscard]] IndexRange owned(int rank) const { return shards_.owned_by(rank, spec_.data); }
+    /// Samples of a rank in a step of this kind, over all its leaves.
+    [[nodiscard]] std::int64_t rank_samples(int rank, StepKind kind) const;
+    [[nodiscard]] std::vector<std::int64_t> microbatches(int rank, StepKind kind) const;
+    [[nodiscard]] Program program(int rank, StepKind kind) const;
+
+    /// The plan as text: mesh, leaves, buckets. Equal on all ranks.
+    [[nodiscard]] std::string str() const;
+
+  private:
+    const Selection* selection_;
+    ParallelSpec spec_;
+    int world_;
+    VirtualShards shards_;
+    GradBuckets buckets_;
+    bool has_short_step_;
+};
+
+/// Memory plan of one program.
+[[nodiscard]] MemoryPlan plan_memory(const Program& program, const Selection& selection);
+
+/// Checks the programs of all ranks of one step kind against each other: every wait has its signal before it,
+/// every bucket is summed once, after its last gradient, in the same order everywhere, and the update waits
+/// for all sums. Throws InternalError that prints the two instructions that disagree.
+void verify_programs(const std::vector<Program>& programs, const ParallelPlan& plan);
+/// verify_programs for every kind of step of the plan.
+void verify(const ParallelPlan& plan);
+
+}  // namespace trireme

@@ -1,0 +1,63 @@
+// Runs the kernels of one provider for one op in device memory as the executor would, next to the fp64
+// reference.
+//
+// The bench is unkind on purpose: memory that a kernel must write is filled with NaN first, what it may not
+// read any more (activations that it did not ask to keep) is spoilt before backward, and each buffer ends in
+// a guard.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/available_backends.hpp"
+#include "tests/parity/op_case.hpp"
+
+namespace trireme::parity {
+
+/// All that one pass through forward and backward gives, as doubles.
+struct Results {
+    std::vector<double> output;
+    std::vector<double> d_input;
+    std::vector<std::vector<double>> d_params;
+};
+
+class KernelBench {
+  public:
+    KernelBench(Backend& backend, const KernelProvider& provider, const OpCase& op_case, std::int64_t batch,
+                int threads);
+
+    /// Why the provider does not take the op; empty when it does.
+    [[nodiscard]] std::optional<std::string> refusal() const;
+    /// Forward, then all backward passes.
+    [[nodiscard]] Results train();
+    /// Forward of kernels that were made for inference; gradients stay empty.
+    [[nodiscard]] Results infer();
+    /// Forward and the parameters' gradients of kernels made for a first layer, which needs no input
+    /// gradient.
+    [[nodiscard]] Results train_first_layer();
+    /// What the reference gives for the same fp32 values; its backward takes relu masks and slopes from
+    /// `output`, the values that the kernel itself gave, so that a rounding at a kink is counted once.
+    [[nodiscard]] Results reference(const std::vector<double>& output) const;
+    /// What the provider says it chose.
+    [[nodiscard]] std::string describe() const;
+
+  private:
+    [[nodiscard]] KernelRequest request(bool training, bool input_gradient) const;
+    [[nodiscard]] Results run(const KernelRequest& request);
+    [[nodiscard]] bool is_loss() const;
+    [[nodiscard]] Shape output_shape() const;
+
+    Backend& backend_;
+    const KernelProvider& provider_;
+    OpCase case_;
+    std::int64_t batch_;
+    int threads_;
+    layers::ModelGraph graph_;
+    std::vector<float> input_;
+    std::vector<std::int32_t> target_;
+    std::vector<std::vector<float>> params_;
+    std::vector<float> d_output_;
+};
+
+}  // namespace trireme::parity

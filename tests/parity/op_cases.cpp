@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+
+#include "layers/graph.hpp"
+#include "tests/parity/op_case.hpp"
+
+namespace trireme::parity {
+namespace {
+
+using layers::Activation;
+using layers::Conv2d;
+using layers::Linear;
+using layers::Pool2d;
+using layers::PoolKind;
+
+/// Bare, with bias, and with bias and relu: the three forms that graphs have before and after the fusion.
+template <class O>
+void add_forms(std::vector<OpCase>& cases, O op, const Shape& input,
+               const std::vector<std::int64_t>& batches) {
+    cases.push_back({op, input, batches});
+    op.bias = true;
+    cases.push_back({op, input, batches});
+    op.activation = Activation::relu;
+    cases.push_back({op, input, batches});
+}
+
+struct ToleranceOf {
+    Tolerance operator()(const Conv2d&) const { return {2e-6, 2e-6, 1e-5}; }
+    Tolerance operator()(const Linear&) const { return {2e-6, 2e-6, 1e-5}; }
+    Tolerance operator()(const layers::Bias&) const { return {1e-7, 0, 1e-5}; }
+    Tolerance operator()(const layers::Relu&) const { return {0, 0, 0}; }
+    Tolerance operator()(const layers::Tanh&) const { return {1e-6, 1e-6, 0}; }
+    Tolerance operator()(const layers::Sigmoid&) const { return {1e-6, 1e-6, 0}; }
+    Tolerance operator()(const Pool2d& op) const {
+        // Overlapping windows add several gradients in one place; each window's maximum itself is copied.
+        return op.kind == PoolKind::max ? Tolerance{0, 5e-7, 0} : Tolerance{5e-7, 5e-7, 0};
+    }
+    Tolerance operator()(const layers::Flatten&) const { return {0, 0, 0}; }
+    Tolerance operator()(const layers::SoftmaxCrossEntropy&) const { return {2e-6, 5e-6, 0}; }
+};
+
+}  // namespace
+
+std::string OpCase::name() const {
+    return fmt::format("{}({}) of {}", layers::name_of(op), layers::attributes_of(op), input.str());
+}
+
+Tolerance tolerance_of(const layers::Op& op) { return std::visit(ToleranceOf{}, op); }
+
+std::vector<OpCase> convolution_cases() {
+    std::vector<OpCase> cases;
+    const std::vector<std::int64_t> batches{1, 3, 16};
+    const std::vector<std::int64_t> small{1, 5};
+    add_forms(cases, Conv2d{.out_channels = 20, .kernel = {5, 5}}, {28, 28, 1}, batches);
+    add_forms(cases, Conv2d{.out_channels = 50, .kernel = {5, 5}}, {12, 12, 20}, batches);
+    add_forms(cases, Conv2d{.out_channels = 32, .kernel = {3, 3}, .padding = {1, 1}}, {8, 8, 16}, batches);
+    add_forms(cases, Conv2d{.out_channels = 64, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}},
+              {9, 9, 64}, small);
+    add_forms(cases, Conv2d{.out_channels = 16, .kernel = {7, 7}, .stride = {2, 2}, .padding = {3, 3}},
+              {21, 17, 3}, small);
+    add_forms(cases, Conv2d{.out_channels = 24}, {7, 7, 48}, batches);
+    add_forms(cases, Conv2d{.out_channels = 8, .stride = {2, 2}}, {7, 8, 5}, small);
+    // Kernels, strides and paddings that are not square, on images that are not either.
+    add_forms(cases, Conv2d{.out_channels = 7, .kernel = {3, 5}, .stride = {1, 2}, .padding = {2, 1}},
+              {11, 6, 3}, batches);
+    add_forms(cases, Conv2d{.out_channels = 4, .kernel = {1, 4}, .stride = {3, 1}}, {10, 5, 6}, small);
+    // Dilation, groups, depthwise.
+    add_forms(cases, Conv2d{.out_channels = 9, .kernel = {3, 3}, .padding = {2, 2}, .dilation = {2, 2}},
+              {10, 9, 6}, small);
+    add_forms(cases, Conv2d{.out_channels = 6, .kernel = {2, 3}, .padding = {0, 3}, .dilation = {4, 3}},
+              {11, 8, 4}, small);
+    add_forms(cases, Conv2d{.out_channels = 12, .kernel = {3, 3}, .padding = {1, 1}, .groups = 3}, {8, 7, 6},
+              small);
+    add_forms(cases, Conv2d{.out_channels = 32, .kernel = {3, 3}, .padding = {1, 1}, .groups = 32},
+              {9, 9, 32}, small);
+    add_forms(cases,
+              Conv2d{.out_channels = 8, .kernel = {3, 3}, .stride = {2, 2}, .dilation = {2, 2}, .groups = 2},
+              {12, 13, 4}, small);
+    // The smallest there is, and a kernel as large as the padded image.
+    add_forms(cases, Conv2d{.out_channels = 1}, {1, 1, 1}, small);
+    add_forms(cases, Conv2d{.out_channels = 3, .kernel = {5, 4}, .padding = {1, 0}}, {3, 4, 2}, small);
+    return cases;
+}
+
+std::vector<OpCase> linear_cases() {
+    std::vector<OpCase> cases;
+    add_forms(cases, Linear{.out_features = 500}, {800}, {1, 3, 64});
+    add_forms(cases, Linear{.out_features = 10}, {500}, {1, 3, 64});
+    add_forms(cases, Linear{.out_features = 17}, {13}, {1, 7, 32});
+    add_forms(cases, Linear{.out_features = 1}, {1}, {1, 5});
+    add_forms(cases, Linear{.out_features = 1}, {129}, {1, 9});
+    add_forms(cases, Linear{.out_features = 33}, {5, 7, 12}, {1, 4});  // over the last axis of several
+    return cases;
+}
+
+std::vector<OpCase> pool_cases() {
+    std::vector<OpCase> cases;
+    for (PoolKind kind : {PoolKind::max, PoolKind::average}) {
+        for (Values values : {Values::plain, Values::tied}) {
+            auto add = [&](Pool2d op, const Shape& input) {
+                op.kind = kind;
+                cases.push_back({op, input, {1, 3, 8}, values});
+            };
+            add({}, {24, 24, 20});
+            add({}, {7, 9, 50});  // ragged
+            add({.kernel = {3, 3}, .padding = {1, 1}}, {12, 11, 16});
+            add({.kernel = {3, 2}, .stride = {1, 2}, .padding = {1, 0}}, {6, 9, 3});
+            add({.kernel = {2, 3}, .stride = {3, 4}}, {10, 12, 1});  // gaps between the windows
+            add({.kernel = {7, 7}, .stride = {1, 1}}, {7, 7, 33});   // the whole image
+            add({.kernel = {1, 1}, .stride = {1, 1}}, {4, 3, 2});
+        }
+    }
+    return cases;
+}
+
+std::vector<OpCase> elementwise_cases() {
+    std::vector<OpCase> cases;
+    for (const layers::Op& op : std::vector<layers::Op>{layers::Relu{}, layers::Tanh{}, layers::Sigmoid{}}) {
+        for (const Shape& input : {Shape{24, 24, 20}, Shape{500}, Shape{1}, Shape{3, 5}}) {
+            cases.push_back({op, input});
+            cases.push_back({op, input, {2}, Values::tied});
+            cases.push_back({op, input, {2}, Values::large});
+        }
+    }
+    for (const Shape& input : {Shape{24, 24, 20}, Shape{500}, Shape{1}, Shape{3, 5}}) {
+        cases.push_back({layers::Bias{}, input});
+    }
+    return cases;
+}
+
+std::vector<OpCase> loss_cases() {
+    const layers::Op loss = layers::SoftmaxCrossEntropy{};
+    return {{loss, {10}, {1, 7, 64}},
+            {loss, {2}, {1, 5}},
+            {loss, {1}, {1, 3}},
+            {loss, {1000}, {1, 4}},
+            {loss, {10}, {1, 16}, Values::large}};
+}
+
+}  // namespace trireme::parity

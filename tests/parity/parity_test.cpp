@@ -1,0 +1,131 @@
+// Every provider that this build has, on every op that it takes: forward, input gradient and parameter
+// gradients against the fp64 reference on the same fp32 values, for several batch sizes and one and two
+// kernel threads.
+#include <cmath>
+#include <set>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/parity/kernel_bench.hpp"
+
+namespace trireme::parity {
+namespace {
+
+/// Every element within `tolerance` times the largest magnitude of the reference's tensor; NaN is never near.
+void expect_near(std::string_view what, const std::vector<double>& got, const std::vector<double>& want,
+                 double tolerance) {
+    ASSERT_EQ(got.size(), want.size()) << what;
+    double largest = 0;
+    for (double w : want) largest = std::max(largest, std::abs(w));
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        ASSERT_LE(std::abs(got[i] - want[i]), tolerance * largest)
+            << what << " element " << i << " of " << got.size() << ": " << got[i] << ", the reference has "
+            << want[i];
+    }
+}
+
+void expect_parity(KernelBench& bench, const OpCase& op_case) {
+    const Tolerance tolerance = tolerance_of(op_case.op);
+    const Results trained = bench.train();
+    const Results want = bench.reference(trained.output);
+    expect_near("output", trained.output, want.output, tolerance.forward);
+    expect_near("input gradient", trained.d_input, want.d_input, tolerance.input_gradient);
+    ASSERT_EQ(trained.d_params.size(), want.d_params.size());
+    for (std::size_t p = 0; p < want.d_params.size(); ++p) {
+        expect_near(fmt::format("gradient of parameter {}", p), trained.d_params[p], want.d_params[p],
+                    tolerance.param_gradient);
+    }
+    expect_near("output of inference", bench.infer().output, want.output, tolerance.forward);
+    const Results first = bench.train_first_layer();
+    for (std::size_t p = 0; p < want.d_params.size(); ++p) {
+        expect_near(fmt::format("gradient of parameter {} without an input gradient", p), first.d_params[p],
+                    want.d_params[p], tolerance.param_gradient);
+    }
+}
+
+/// The same kernels on the same values give the same bits, launch after launch.
+void expect_repeatable(KernelBench& bench) {
+    const Results once = bench.train();
+    const Results again = bench.train();
+    EXPECT_EQ(once.output, again.output);
+    EXPECT_EQ(once.d_input, again.d_input);
+    EXPECT_EQ(once.d_params, again.d_params);
+}
+
+class Parity : public testing::TestWithParam<int> {
+  protected:
+    /// All batch sizes on one thread; on several the largest, where there is work to share.
+    static std::vector<std::int64_t> batches_of(const OpCase& op_case) {
+        if (GetParam() == 1) return op_case.batches;
+        return {op_case.batches.back()};
+    }
+
+    /// Runs all providers on all cases; says which provider took how many of them.
+    void check(const std::vector<OpCase>& cases) {
+        Backend backend = make_backend("cpu", GetParam());
+        for (const auto& provider : backend.providers) {
+            int taken = 0;
+            int asked = 0;
+            std::set<std::string> refusals;
+            for (const OpCase& op_case : cases) {
+                for (std::int64_t batch : batches_of(op_case)) {
+                    SCOPED_TRACE(fmt::format("{}: {}, batch {}", provider->name(), op_case.name(), batch));
+                    KernelBench bench(backend, *provider, op_case, batch, GetParam());
+                    ++asked;
+                    if (const auto refusal = bench.refusal()) {
+                        refusals.insert(*refusal);
+                        continue;
+                    }
+                    ++taken;
+                    expect_parity(bench, op_case);
+                    if (batch == op_case.batches.back()) expect_repeatable(bench);
+                    if (HasFatalFailure()) return;
+                }
+            }
+            fmt::print("{} took {} of {} kernels\n", provider->name(), taken, asked);
+            for (const std::string& refusal : refusals) fmt::print("  refused: {}\n", refusal);
+        }
+    }
+};
+
+TEST_P(Parity, Convolution) { check(convolution_cases()); }
+TEST_P(Parity, Linear) { check(linear_cases()); }
+TEST_P(Parity, Pools) { check(pool_cases()); }
+TEST_P(Parity, Elementwise) { check(elementwise_cases()); }
+TEST_P(Parity, Loss) { check(loss_cases()); }
+
+INSTANTIATE_TEST_SUITE_P(Threads, Parity, testing::Values(1, 2));
+
+/// The reference refuses nothing and is asked last.
+TEST(Providers, TheLastTakesEverything) {
+    Backend backend = make_backend("cpu", 1);
+    ASSERT_FALSE(backend.providers.empty());
+    const KernelProvider& last = *backend.providers.back();
+    EXPECT_EQ(last.name(), "reference");
+    for (const auto& cases :
+         {convolution_cases(), linear_cases(), pool_cases(), elementwise_cases(), loss_cases()}) {
+        for (const OpCase& op_case : cases) {
+            EXPECT_EQ(KernelBench(backend, last, op_case, 1, 1).refusal(), std::nullopt) << op_case.name();
+        }
+    }
+}
+
+/// A provider that refuses by mistake (its library's errors count as refusals) would pass everything above.
+/// The first one of this build has fp32 kernels for all of these shapes, on every processor.
+TEST(Providers, TheFirstRefusesNoneOfTheseShapes) {
+    Backend backend = make_backend("cpu", 1);
+    const KernelProvider& first = *backend.providers.front();
+    ASSERT_NE(first.name(), "reference");
+    for (const auto& cases :
+         {convolution_cases(), linear_cases(), pool_cases(), elementwise_cases(), loss_cases()}) {
+        for (const OpCase& op_case : cases) {
+            const KernelBench bench(backend, first, op_case, op_case.batches.back(), 1);
+            EXPECT_EQ(bench.refusal(), std::nullopt) << op_case.name();
+        }
+        EXPECT_FALSE(KernelBench(backend, first, cases.front(), 1, 1).describe().empty());
+    }
+}
+
+}  // namespace
+}  // namespace trireme::parity

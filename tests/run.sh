@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Sets up, builds and tests everything; the last line is "N passed, N failed, N skipped". Exit code 0 only when nothing
+# failed and every label that must have tests ran some.
+#
+#   tests/run.sh          what every change must pass; under 25 minutes on 2 cores
+#   tests/run.sh --all    with the longer sweeps of the tests that have one (TRIREME_TEST_ALL=1)
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+case ${1:-} in
+'') ;;
+--all) export TRIREME_TEST_ALL=1 ;;
+-h | --help)
+    sed -n '2,6s/^# \{0,1\}//p' tests/run.sh
+    exit 0
+    ;;
+*)
+    echo "tests/run.sh: unknown argument '$1' (there is only --all)" >&2
+    exit 2
+    ;;
+esac
+
+jobs=$(nproc)
+reports=build/test-reports
+# Ranks of the mpi tests: they may be more than the cores, and the user may be root (as in containers).
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+# Without it a test would meet the threads of all the others spinning.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+# ThreadSanitizer of GCC 12 does not find its shadow memory where the kernel scatters addresses widely.
+fixed_addresses=()
+if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
+
+# Labels whose tests start processes of their own run one test at a time.
+shared_labels='^(unit|multirank|parity|golden)$'
+broken_steps=()
+
+step() { printf '\n==> %s (%d s)\n' "$*" "$SECONDS"; }
+
+# build PRESET TARGET...
+build() {
+    local preset=$1
+    shift
+    step "build $preset: $*"
+    local log=build/$preset-configure.log
+    mkdir -p build
+    if ! cmake --preset "$preset" >"$log" 2>&1; then
+        cat "$log"
+        broken_steps+=("configure $preset")
+        return 1
+    fi
+    if ! cmake --build --preset "$preset" --parallel "$jobs" --target "$@" -- --quiet; then
+        broken_steps+=("build $preset")
+        return 1
+    fi
+}
+
+# run_tests REPORT PRESET CTEST_ARGUMENT...; failures are counted from the report, and so is a missing report.
+run_tests() {
+    local report=$1 preset=$2
+    shift 2
+    step "test $report"
+    expected+=("$reports/$report")
+    "${fixed_addresses[@]}" ctest --preset "$preset" --output-junit "$PWD/$reports/$report.xml" "$@"
+    ctest --preset "$preset" --show-only=json-v1 "$@" >"$reports/$report.json"
+}
+
+rm -rf "$reports"
+mkdir -p "$reports"
+expected=()
+
+step "set-up"
+cluster/install-deps.sh || broken_steps+=("set-up")
+
+if build release all; then
+    run_tests release release -L "$shared_labels" --parallel "$jobs"
+    run_tests release-processes release -LE "$shared_labels"
+fi
+for preset in asan tsan; do
+    if build "$preset" tests_unit tests_multirank; then
+        run_tests "$preset" "$preset" --parallel "$jobs"
+    fi
+done
+
+step "result"
+python3 tests/summarize.py --require unit,multirank,mpi,parity,golden,faults \
+    --broken "$(IFS=,; echo "${broken_steps[*]}")" "${expected[@]}"

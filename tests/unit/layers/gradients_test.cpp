@@ -1,0 +1,170 @@
+// Every op's backward against central differences of its forward, in double precision. With a step of 1e-5
+// the truncation is near 1e-10 and the rounding near 1e-11, so gradients must agree to 1e-8 relative to the
+// larger of 1 and their size.
+#include <cmath>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "layers/reference/reference.hpp"
+#include "tests/unit/layers/values.hpp"
+
+namespace trireme::layers {
+namespace {
+
+constexpr double difference_step = 1e-5;
+constexpr double tolerance = 1e-8;
+
+struct Case {
+    Op op;
+    std::vector<Shape> inputs;
+    std::int64_t batch = 2;
+};
+
+/// One op with values of its own. The objective is the sum of the outputs, each times a fixed random weight,
+/// so that every entry of the Jacobian counts.
+class Probe {
+  public:
+    explicit Probe(const Case& c) : case_(c), output_shape_(infer_shape(c.op, c.inputs)) {
+        for (std::size_t i = 0; i < c.inputs.size(); ++i) {
+            inputs_.push_back(
+                random_values(fmt::format("input/{}", i), c.inputs[i].elements().value * c.batch));
+        }
+        if (inputs_.size() == 2) {
+            inputs_[1] = random_classes("target", c.batch, static_cast<std::uint64_t>(c.inputs[0][0]));
+        }
+        for (const ParamSpec& spec : params_of(c.op, c.inputs[0], "op")) {
+            params_.push_back(random_values(spec.name, spec.shape.elements().value));
+        }
+        output_.resize(static_cast<std::size_t>(output_shape_.elements().value * c.batch));
+        d_output_ = random_values("d_output", static_cast<std::int64_t>(output_.size()));
+    }
+
+    double objective() {
+        reference::forward(case_.op, case_.inputs, output_shape_, case_.batch,
+                           {{inputs_.begin(), inputs_.end()}, {params_.begin(), params_.end()}, output_});
+        double sum = 0;
+        for (std::size_t i = 0; i < output_.size(); ++i) sum += output_[i] * d_output_[i];
+        return sum;
+    }
+
+    void check() {
+        objective();
+        std::vector<double> d_input(inputs_[0].size(), 1e300);
+        std::vector<std::vector<double>> d_params;
+        for (const auto& p : params_) d_params.emplace_back(p.size(), 1e300);
+        reference::backward(case_.op, case_.inputs, output_shape_, case_.batch,
+                            {{inputs_.begin(), inputs_.end()},
+                             {params_.begin(), params_.end()},
+                             output_,
+                             d_output_,
+                             {d_input},
+                             {d_params.begin(), d_params.end()}});
+        compare("input", inputs_[0], d_input);
+        for (std::size_t p = 0; p < params_.size(); ++p)
+            compare(fmt::format("param {}", p), params_[p], d_params[p]);
+    }
+
+  private:
+    void compare(const std::string& what, std::vector<double>& values, const std::vector<double>& gradient) {
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const double kept = values[i];
+            values[i] = kept + difference_step;
+            const double above = objective();
+            values[i] = kept - difference_step;
+            const double below = objective();
+            values[i] = kept;
+            const double want = (above - below) / (2 * difference_step);
+            ASSERT_NEAR(gradient[i], want, tolerance * std::max(1.0, std::abs(want)))
+                << what << " element " << i;
+        }
+    }
+
+    Case case_;
+    Shape output_shape_;
+    std::vector<std::vector<double>> inputs_;
+    std::vector<std::vector<double>> params_;
+    std::vector<double> output_;
+    std::vector<double> d_output_;
+};
+
+void check_all(const std::vector<Case>& cases) {
+    for (const Case& c : cases) {
+        SCOPED_TRACE(fmt::format("{}({}) of {}", name_of(c.op), attributes_of(c.op), c.inputs[0].str()));
+        Probe(c).check();
+    }
+}
+
+TEST(Gradients, Conv2d) {
+    const Shape in{6, 5, 4};
+    check_all({
+        {Conv2d{.out_channels = 3}, {in}},
+        {Conv2d{.out_channels = 3, .kernel = {3, 3}}, {in}, 3},
+        {Conv2d{.out_channels = 2, .kernel = {3, 2}, .stride = {2, 3}, .padding = {1, 1}}, {in}},
+        {Conv2d{.out_channels = 2, .kernel = {2, 3}, .padding = {2, 3}, .dilation = {3, 2}}, {in}},
+        {Conv2d{.out_channels = 6, .kernel = {3, 1}, .groups = 2}, {in}},
+        {Conv2d{.out_channels = 4, .kernel = {2, 2}, .stride = {2, 2}, .padding = {1, 0}, .groups = 4}, {in}},
+        {Conv2d{.out_channels = 4, .kernel = {2, 2}, .groups = 2, .bias = true}, {in}},
+        {Conv2d{.out_channels = 4,
+                .kernel = {3, 3},
+                .padding = {1, 1},
+                .bias = true,
+                .activation = Activation::relu},
+         {in}},
+        // An image that strides do not divide: the last rows and columns are read by no window.
+        {Conv2d{.out_channels = 2, .kernel = {2, 2}, .stride = {3, 3}}, {{7, 6, 2}}},
+    });
+}
+
+TEST(Gradients, Linear) {
+    check_all({
+        {Linear{.out_features = 3}, {{5}}, 4},
+        {Linear{.out_features = 3, .bias = true}, {{2, 3, 5}}},
+        {Linear{.out_features = 7, .bias = true, .activation = Activation::relu}, {{5}}, 3},
+        {Linear{.out_features = 1}, {{1}}, 1},
+    });
+}
+
+TEST(Gradients, Elementwise) {
+    check_all({
+        {Bias{}, {{3, 2, 4}}},
+        {Relu{}, {{3, 2, 4}}, 4},
+        {Tanh{}, {{3, 7}}},
+        {Sigmoid{}, {{3, 7}}},
+        {Flatten{}, {{3, 2, 2}}},
+    });
+}
+
+TEST(Gradients, Pools) {
+    for (PoolKind kind : {PoolKind::max, PoolKind::average}) {
+        check_all({
+            {Pool2d{.kind = kind}, {{4, 6, 2}}},
+            {Pool2d{.kind = kind}, {{5, 7, 2}}},  // ragged: the last row and column are dropped
+            {Pool2d{.kind = kind, .kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 1}}, {{6, 5, 3}}},
+            {Pool2d{.kind = kind, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}}, {{5, 4, 1}}, 3},
+            {Pool2d{.kind = kind, .kernel = {1, 2}, .stride = {3, 3}},
+             {{7, 8, 2}}},  // windows with gaps between
+            {Pool2d{.kind = kind, .kernel = {5, 4}, .stride = {1, 1}}, {{5, 4, 2}}},
+        });
+    }
+}
+
+TEST(Gradients, SoftmaxCrossEntropy) {
+    check_all({
+        {SoftmaxCrossEntropy{}, {{10}, {}}, 5},
+        {SoftmaxCrossEntropy{}, {{2}, {}}, 3},
+        {SoftmaxCrossEntropy{}, {{1}, {}}, 1},
+    });
+}
+
+TEST(Gradients, UnwantedOnesAreLeftAlone) {
+    const std::vector<double> x = random_values("x", 6);
+    const std::vector<double> weight = random_values("w", 6);
+    const std::vector<double> dy = random_values("dy", 4);
+    std::vector<double> d_weight(6, 1e300);
+    reference::backward(Linear{.out_features = 2}, {{3}}, {2}, 2, {{x}, {weight}, {}, dy, {{}}, {d_weight}});
+    EXPECT_NEAR(d_weight[0], dy[0] * x[0] + dy[2] * x[3], 1e-15);
+}
+
+}  // namespace
+}  // namespace trireme::layers

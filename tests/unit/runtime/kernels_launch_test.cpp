@@ -1,0 +1,199 @@
+// What a launch promises beyond its numbers: no memory of its own, ties, refusals, bad labels.
+#include <cmath>
+#include <limits>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kernels_allocations.hpp"
+#include "kernels_support.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/kernels/onednn/onednn_provider.hpp"
+
+namespace trireme::testing {
+namespace {
+
+using layers::Activation;
+using layers::Conv2d;
+using layers::Linear;
+using layers::Pool2d;
+using ::testing::HasSubstr;
+
+/// All buffers of one node, ready to launch.
+struct Launch {
+    Launch(const NodeCase& c, std::int64_t batch, int threads)
+        : graph(graph_of(c)), operands(graph, batch, 3) {
+        kernels = OnednnProvider{}.make(request_of(graph, batch, threads));
+        const KernelNeeds needs = kernels->needs();
+        const auto add = [&](std::size_t bytes) { return buffers.emplace_back(bytes).data(); };
+        buffers.reserve(16);
+        b.inputs = {buffers.emplace_back(operands.input).data()};
+        if (!operands.labels.empty()) b.inputs.push_back(buffers.emplace_back(operands.labels).data());
+        b.d_inputs = {add(operands.input.size() * sizeof(float))};
+        for (const auto& values : operands.params) {
+            b.params.push_back(buffers.emplace_back(values).data());
+            b.d_params.push_back(add(values.size() * sizeof(float)));
+        }
+        const layers::Node& node = graph.nodes().front();
+        const auto outputs =
+            static_cast<std::size_t>(batch * graph.tensor(node.output).shape.elements().value);
+        b.output = add(outputs * sizeof(float));
+        b.d_output = buffers.emplace_back(operands.d_output).data();
+        b.saved = add(static_cast<std::size_t>(needs.saved.value));
+        b.scratch =
+            add(static_cast<std::size_t>(std::max(needs.forward_scratch, needs.backward_scratch).value));
+    }
+
+    void step() {
+        kernels->forward(stream, b);
+        kernels->backward_activation(stream, b);
+        if (!b.params.empty()) kernels->backward_weight(stream, b);
+        kernels->backward_input(stream, b);
+    }
+
+    layers::ModelGraph graph;
+    Operands operands;
+    std::vector<GuardedBuffer> buffers;
+    std::unique_ptr<NodeKernels> kernels;
+    KernelBuffers b;
+    CpuStream stream;
+};
+
+/// Allocations of one step after warm-up.
+AllocationCount allocations_of_step(Launch& launch) {
+    launch.step();
+    launch.step();
+    start_counting_allocations();
+    launch.step();
+    return stop_counting_allocations();
+}
+
+TEST(KernelsLaunch, OwnLoopsAllocateNothing) {
+    Launch loss({"loss", layers::SoftmaxCrossEntropy{}, {1000}}, 64, 2);
+    EXPECT_EQ(allocations_of_step(loss).calls, 0U);
+}
+
+// oneDNN itself keeps the arguments of a primitive in a small map for each execution; nothing larger may be
+// allocated.
+TEST(KernelsLaunch, PrimitivesAllocateNoTensor) {
+    const std::vector<NodeCase> cases{
+        {"conv",
+         Conv2d{.out_channels = 20, .kernel = {5, 5}, .bias = true, .activation = Activation::relu},
+         {28, 28, 1}},
+        {"linear", Linear{.out_features = 500, .bias = true, .activation = Activation::relu}, {800}},
+        {"bias", layers::Bias{}, {24, 24, 20}},
+        {"tanh", layers::Tanh{}, {500}},
+        {"pool", Pool2d{}, {24, 24, 20}},
+    };
+    for (const NodeCase& c : cases) {
+        SCOPED_TRACE(c.name);
+        Launch launch(c, 32, 2);
+        EXPECT_LE(allocations_of_step(launch).largest, 2048U);
+    }
+}
+
+TEST(KernelsLaunch, FirstOfEqualValuesTakesTheGradientOfMaxPool) {
+    for (const auto& [channels, kernel] : {std::pair<std::int64_t, std::int64_t>{1, 2}, {16, 2}, {20, 3}}) {
+        SCOPED_TRACE(channels);
+        const layers::ModelGraph graph =
+            graph_of({"pool", Pool2d{.kernel = {kernel, kernel}, .stride = {2, 2}}, {7, 7, channels}});
+        Operands operands(graph, 2, 9);
+        // Values of few kinds, negative ones too, so that most windows have ties.
+        for (float& value : operands.input) value = std::round(value * 2.0F) - 1.0F;
+        const Results is = run_kernels(graph, OnednnProvider{}, operands, 2, 2);
+        const Results should = run_reference(graph, operands, 2);
+        EXPECT_LE(relative_error(is.output, should.output), 1e-6);
+        EXPECT_LE(relative_error(is.d_input, should.d_input), 1e-6);
+    }
+}
+
+TEST(KernelsLaunch, FusedReluIsReluBehindTheOp) {
+    const NodeCase fused{
+        "conv",
+        Conv2d{.out_channels = 20, .kernel = {3, 3}, .bias = true, .activation = Activation::relu},
+        {9, 9, 4}};
+    NodeCase bare = fused;
+    std::get<Conv2d>(bare.op).activation = Activation::none;
+    const layers::ModelGraph fused_graph = graph_of(fused);
+    const layers::ModelGraph bare_graph = graph_of(bare);
+    Operands operands(bare_graph, 6, 21);
+    const Results behind = run_kernels(fused_graph, OnednnProvider{}, operands, 6, 2);
+    Results before = run_kernels(bare_graph, OnednnProvider{}, operands, 6, 2);
+    for (std::size_t i = 0; i < before.output.size(); ++i) {
+        if (!(before.output[i] > 0)) operands.d_output[i] = 0;
+        before.output[i] = std::max(before.output[i], 0.0F);
+    }
+    const Results masked = run_kernels(bare_graph, OnednnProvider{}, operands, 6, 2);
+    EXPECT_LE(relative_error(behind.output, before.output), 1e-6);
+    EXPECT_TRUE(same_bits(behind.d_input, masked.d_input));
+    EXPECT_TRUE(same_bits(behind.d_params[0], masked.d_params[0]));
+    EXPECT_TRUE(same_bits(behind.d_params[1], masked.d_params[1]));
+}
+
+TEST(KernelsLaunch, LossIsStableForLargeLogitsAndShowsNan) {
+    const layers::ModelGraph graph = graph_of({"loss", layers::SoftmaxCrossEntropy{}, {10}});
+    Operands operands(graph, 3, 2);
+    for (std::size_t i = 0; i < operands.input.size(); ++i) operands.input[i] *= i < 10 ? 1e4F : 200.0F;
+    Results is = run_kernels(graph, OnednnProvider{}, operands, 3, 1);
+    const Results should = run_reference(graph, operands, 3);
+    EXPECT_LE(relative_error(is.output, should.output), 1e-6);
+    EXPECT_LE(relative_error(is.d_input, should.d_input), 1e-6);
+    operands.input[13] = std::numeric_limits<float>::quiet_NaN();
+    is = run_kernels(graph, OnednnProvider{}, operands, 3, 1);
+    EXPECT_FALSE(std::isnan(is.output[0]));
+    EXPECT_TRUE(std::isnan(is.output[1]));
+}
+
+TEST(KernelsLaunch, LabelOutsideTheClassesIsADataError) {
+    const layers::ModelGraph graph = graph_of({"loss", layers::SoftmaxCrossEntropy{}, {10}});
+    Operands operands(graph, 3, 2);
+    operands.labels[2] = 10;
+    try {
+        (void)run_kernels(graph, OnednnProvider{}, operands, 3, 1);
+        FAIL() << "a label of 10 with 10 classes was taken";
+    } catch (const DataError& e) {
+        EXPECT_THAT(e.what(), HasSubstr("sample 2"));
+        EXPECT_THAT(e.what(), HasSubstr("class 10"));
+    }
+}
+
+TEST(KernelsRefusal, ScratchOverTheCapIsNamed) {
+    const layers::ModelGraph graph =
+        graph_of({"conv", Conv2d{.out_channels = 50, .kernel = {5, 5}, .bias = true}, {12, 12, 20}});
+    KernelRequest request = request_of(graph, 8, 2);
+    request.workspace_cap = Bytes(1024);
+    EXPECT_THAT(OnednnProvider{}.refuses(request).value_or(""),
+                ::testing::AllOf(HasSubstr("workspace of"), HasSubstr("over the cap of 1.0 KiB")));
+    EXPECT_THROW((void)OnednnProvider{}.make(request), DeviceError);
+}
+
+TEST(KernelsRefusal, ViewsAreNotForKernels) {
+    const layers::ModelGraph graph = graph_of({"flatten", layers::Flatten{}, {2, 2, 1}});
+    EXPECT_THAT(OnednnProvider{}.refuses(request_of(graph, 1, 1)).value_or(""), HasSubstr("view"));
+}
+
+TEST(KernelsRefusal, OtherTargetTypesAreNamed) {
+    layers::ModelGraph graph("case", {10}, Shape{}, DType::i64);
+    bool laid = true;
+    try {
+        graph.add("loss", layers::SoftmaxCrossEntropy{}, {graph.input(), graph.target()});
+    } catch (const ConfigError&) {
+        laid = false;  // the graph already refuses such a target
+    }
+    if (laid) {
+        EXPECT_THAT(OnednnProvider{}.refuses(request_of(graph, 1, 1)).value_or(""), HasSubstr("i64"));
+    }
+}
+
+TEST(KernelsRefusal, InferenceNeedsNoBackwardMemory) {
+    const layers::ModelGraph graph = graph_of({"pool", Pool2d{}, {8, 8, 4}});
+    KernelRequest request = request_of(graph, 8, 1);
+    request.training = false;
+    const KernelNeeds needs = OnednnProvider{}.make(request)->needs();
+    EXPECT_EQ(needs.saved.value, 0);
+    EXPECT_EQ(needs.backward_scratch.value, 0);
+    EXPECT_FALSE(needs.backward_reads_input);
+}
+
+}  // namespace
+}  // namespace trireme::testing
