@@ -127,7 +127,12 @@ void FailureProtocol::tick(Time now, const CollectiveTable& table) {
 void FailureProtocol::settle() {
     const auto own_error = std::find_if(announced_.begin(), announced_.end(),
                                         [](const auto& entry) { return entry.second.kind == "ERROR"; });
-    const auto& [speaker, verdict] = own_error != announced_.end() ? *own_error : *announced_.begin();
+    const auto& [announcer, verdict] = own_error != announced_.end() ? *own_error : *announced_.begin();
+    // A rank that leaves says so itself, but will not be there to speak.
+    const bool leaves = verdict.kind == "DEAD" && verdict.rank == announcer;
+    const int speaker = !leaves                          ? announcer
+                        : transport_.rank() != announcer ? transport_.rank()
+                                                         : (announcer == 0 ? 1 : 0);
     settled_ = Outcome{verdict, speaker};
     Control control;
     control.kind = ControlKind::settled;

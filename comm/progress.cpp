@@ -44,8 +44,7 @@ ProgressEngine::~ProgressEngine() {
     if (!core_->closed() && !core_->failed()) {
         const Verdict left =
             core_->verdict_here(ErrorClass::peer_lost, "DEAD", "left the job before its end");
-        (void)call([core = core_.get(), left] { core->failure().announce(left, Deadline::Clock::now()); },
-                   reaction);
+        (void)announce_failure(left);
     }
     core_->request_stop();
     if (thread_.joinable()) thread_.join();

@@ -115,8 +115,7 @@ void Dataset::write_chunk(std::int64_t index, std::span<const std::byte> bytes, 
     const Handle creation = own(H5Dget_create_plist(handle_.id()), place_, "read its layout");
     const unsigned mask = H5Pget_nfilters(creation.id()) > 0 && !deflated ? 1U : 0U;
     check(H5Dwrite_chunk(handle_.id(), H5P_DEFAULT, mask, corner, bytes.size(), bytes.data()), place_,
-          fmt::format("write chunk {} of {} bytes (is there space left, and no file size limit?)", index,
-                      bytes.size()));
+          fmt::format("write chunk {} of {} bytes", index, bytes.size()));
 }
 
 std::vector<std::uint64_t> Dataset::read_u64() const {

@@ -16,10 +16,29 @@ herr_t keep_innermost(unsigned position, const H5E_error2_t* error, void* text) 
     return 0;
 }
 
+/// The reason that HDF5's stack gives, on one line. Of a failed system call it is the system's own message:
+/// the rest is addresses and a clock.
 std::string innermost_reason() {
     std::string reason;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &reason);
+    constexpr std::string_view marker = "error message = '";
+    const std::size_t message = reason.find(marker);
+    if (message != std::string::npos) {
+        reason = reason.substr(message + marker.size());
+        reason = reason.substr(0, reason.find('\''));
+    }
+    std::replace(reason.begin(), reason.end(), '\n', ' ');
     return reason.empty() ? "HDF5 gives no reason" : reason;
+}
+
+std::string remedy(const std::string& reason) {
+    if (reason.find("No space left") != std::string::npos || reason.find("quota") != std::string::npos) {
+        return ": free some space, or choose another place";
+    }
+    if (reason.find("File too large") != std::string::npos) {
+        return ": raise the file size limit (ulimit -f), or use more and smaller files";
+    }
+    return "";
 }
 
 }  // namespace
@@ -40,7 +59,8 @@ Handle::~Handle() {
 std::string Place::str() const { return object.empty() ? file.string() : file.string() + ": " + object; }
 
 void fail(const Place& place, std::string_view doing) {
-    throw DataError(fmt::format("{}: cannot {}: {}", place.str(), doing, innermost_reason()));
+    const std::string reason = innermost_reason();
+    throw DataError(fmt::format("{}: cannot {}: {}{}", place.str(), doing, reason, remedy(reason)));
 }
 
 }  // namespace trireme::io::hdf5

@@ -8,6 +8,7 @@
 #include "jobs/joined_job.hpp"
 #include "jobs/planned_job.hpp"
 #include "jobs/spec/job_file.hpp"
+#include "jobs/wait_policy.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::jobs {
@@ -53,6 +54,7 @@ int run_eval(const Arguments& arguments) {
         throw ConfigError(fmt::format("command line: --checkpoint is missing; usage: {}", syntax().usage));
     JobSpec spec = load_job(arguments.positional.front(), arguments.job_settings);
     const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
+    avoid_spinning(threads);
     const PlannedJob job(std::move(spec), comm::launcher_size(), threads, DataUse::required);
     const std::filesystem::path checkpoint = chosen_checkpoint(arguments.value("checkpoint"));
     return run_joined(job.spec().deadline.join, {}, [&](comm::Communicator& comm) {

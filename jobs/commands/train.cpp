@@ -6,6 +6,7 @@
 #include "jobs/planned_job.hpp"
 #include "jobs/spec/job_file.hpp"
 #include "jobs/training_run.hpp"
+#include "jobs/wait_policy.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -24,6 +25,7 @@ CommandSyntax syntax() {
 int run_train(const Arguments& arguments) {
     JobSpec spec = load_job(arguments.positional.front(), arguments.job_settings);
     const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
+    avoid_spinning(threads);
     const PlannedJob job(std::move(spec), comm::launcher_size(), threads, DataUse::required);
     verify(job.plan());
     return run_joined(job.spec().deadline.join, job.spec().job.output, [&](comm::Communicator& comm) {

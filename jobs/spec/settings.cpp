@@ -14,10 +14,10 @@
 namespace trireme::jobs {
 
 std::string Diagnostic::str() const {
-    std::string text = place;
-    if (!key.empty()) text += fmt::format(": {}", key);
-    if (!value.empty()) text += fmt::format(" = {}", value);
-    return text + ": " + rule;
+    const std::string subject = key.empty()     ? value
+                                : value.empty() ? key
+                                                : fmt::format("{} = {}", key, value);
+    return fmt::format("{}: {}: {}", place, subject, rule);
 }
 
 void Diagnostics::raise() const {

@@ -1,8 +1,8 @@
 #include "tests/parity/kernel_bench.hpp"
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
-#include <limits>
+#include <span>
 
 #include <gtest/gtest.h>
 
@@ -48,7 +48,8 @@ class Guarded {
     }
     template <class T>
     Guarded(Device& device, const std::vector<T>& values) : Guarded(device, values.size() * sizeof(T)) {
-        std::memcpy(region_.data(), values.data(), size_);
+        const auto bytes = std::as_bytes(std::span(values));
+        std::copy(bytes.begin(), bytes.end(), region_.data());
     }
 
     /// All bits set: a NaN in fp32, a wild index in i32.
@@ -57,7 +58,7 @@ class Guarded {
     [[nodiscard]] std::byte* data() const { return region_.data(); }
     [[nodiscard]] std::vector<double> floats() const {
         std::vector<float> values(size_ / sizeof(float));
-        std::memcpy(values.data(), region_.data(), size_);
+        std::copy_n(region_.data(), size_, std::as_writable_bytes(std::span(values)).data());
         return widened(values);
     }
     void expect_guard(std::string_view what) const {

@@ -1,0 +1,132 @@
+"""Whole jobs as a user starts them: mpirun, the real binary, files on disk."""
+
+import json
+import re
+import unittest
+
+from tests.support.trireme_cli import JOB, CliTest, run, write_idx
+
+
+def losses(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+class CliJobTest(CliTest):
+    def train(self, ranks, output, *more, job=None):
+        done = run("train", job or self.job(), "--job.output", self.folder / output, *more, ranks=ranks)
+        self.assertEqual(done.code, 0, done)
+        return json.loads((self.folder / output / "summary.json").read_text())
+
+    def test_loss_curve_does_not_depend_on_the_rank_count(self):
+        # 600 samples, batch 70: no rank count divides it, and an epoch ends with a step of 40.
+        first = None
+        for ranks in (1, 2, 3, 4):
+            self.train(ranks, f"run{ranks}", "--data.batch", 70, "--job.steps", 25)
+            mine = losses(self.folder / f"run{ranks}")
+            self.assertEqual(len(mine), 25)
+            first = first or mine
+            for step, (a, b) in enumerate(zip(first, mine)):
+                self.assertAlmostEqual(a, b, delta=1e-4 * abs(a), msg=f"{ranks} ranks, step {step}")
+        self.assertLess(first[-1], 0.5 * first[0])
+
+    def test_same_layout_gives_the_same_bits(self):
+        a = self.train(2, "a")
+        b = self.train(2, "b")
+        self.assertEqual(a["params_sha256"], b["params_sha256"])
+        self.assertEqual(a["state_sha256"], b["state_sha256"])
+
+    def test_run_folder_and_summary(self):
+        summary = self.train(2, "run", "--optimizer.momentum", 0.9)
+        folder = self.folder / "run"
+        for name in ("summary.json", "metrics.jsonl", "job.cfg", "plan.txt", "checkpoints/step-20/DONE"):
+            self.assertTrue((folder / name).exists(), name)
+        self.assertEqual((summary["status"], summary["steps"], summary["world"], summary["layout"]["data"]), ("done", 20, 2, 2))
+        for key in ("train_loss", "samples_per_s", "step_ms", "seconds", "parameters", "step_time_split", "peak_memory_bytes", "versions"):
+            self.assertIn(key, summary)
+        again = run("train", folder / "job.cfg", "--job.output", self.folder / "again", ranks=2)
+        self.assertEqual(again.code, 0, again)
+        twin = json.loads((self.folder / "again" / "summary.json").read_text())
+        self.assertEqual(twin["params_sha256"], summary["params_sha256"], "job.cfg gives the same job again")
+
+    def test_stop_and_resume_is_the_same_run(self):
+        whole = self.train(2, "whole", "--optimizer.momentum", 0.9)
+        self.train(2, "parts", "--optimizer.momentum", 0.9, "--job.stop_at", 7)
+        rest = self.train(2, "parts", "--optimizer.momentum", 0.9)
+        self.assertEqual(rest["params_sha256"], whole["params_sha256"])
+        self.assertEqual(rest["state_sha256"], whole["state_sha256"])
+        nothing = self.train(2, "parts", "--optimizer.momentum", 0.9)
+        self.assertEqual(nothing["params_sha256"], whole["params_sha256"], "a finished job stays as it is")
+
+    def test_evaluation_counts_each_sample_once_on_any_rank_count(self):
+        self.train(1, "run", "--job.steps", 60)
+        first = None
+        for ranks in (1, 2, 3, 4):
+            done = run("eval", self.job(), "--checkpoint", self.folder / "run" / "checkpoints", "--split", "test", "--json",
+                       "--data.eval_batch", 13, ranks=ranks)
+            self.assertEqual(done.code, 0, done)
+            result = json.loads(done.out)
+            self.assertEqual(result["samples"], 100)
+            self.assertEqual(sum(sum(row) for row in result["confusion"]), 100)
+            first = first or result
+            self.assertEqual((result["accuracy"], result["top5"], result["confusion"]), (first["accuracy"], first["top5"], first["confusion"]))
+            self.assertAlmostEqual(result["loss"], first["loss"], places=5)
+        self.assertGreater(first["accuracy"], 0.8)
+
+    def test_import_by_any_rank_count_gives_the_same_bytes(self):
+        write_idx(self.folder / "idx", train=1500)
+        first = None
+        for ranks in (1, 2, 3):
+            out = self.folder / f"set{ranks}"
+            done = run("data", "import", "--source", f"idx:{self.folder / 'idx'}", "--out", out, "--shards", 4, "--split", "train=0.8,val=0.2",
+                       ranks=ranks)
+            self.assertEqual(done.code, 0, done)
+            files = {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+            self.assertEqual(len(files), 4)
+            first = first or files
+            self.assertEqual(files, first, f"{ranks} ranks")
+        self.assertEqual(run("data", "verify", self.folder / "set3").code, 0)
+
+    def test_trace_shows_sums_during_backward(self):
+        write_idx(self.folder / "idx", train=2000)
+        run("data", "import", "--source", f"idx:{self.folder / 'idx'}", "--out", self.folder / "set")
+        job = self.job(JOB.replace("name = mlp", "name = lenet"), data=self.folder / "set")
+        self.train(2, "run", "--data.batch", 128, "--telemetry.trace", 5, job=job)
+        events = json.loads((self.folder / "run" / "trace.json").read_text())["traceEvents"]
+        self.assertEqual({e["pid"] for e in events}, {0, 1})
+        for rank in (0, 1):
+            mine = [e for e in events if e["pid"] == rank and e["ph"] == "X"]
+            backward = [e for e in mine if e["name"].startswith("backward") and e["tid"] == 0]
+            sums = [e for e in mine if e["name"] == "bucket 0"]
+            self.assertEqual(len(sums), 5, "one a traced step")
+            for moved in sums:
+                during = [e for e in backward if e["ts"] < moved["ts"] + moved["dur"] and moved["ts"] < e["ts"] + e["dur"]]
+                self.assertTrue(during, f"rank {rank}: bucket 0 at {moved['ts']} overlaps no backward kernel")
+
+    def test_memory_is_what_was_planned_and_a_constant(self):
+        # The constant of the process is measured with another model and batch, then a larger job must need plan + constant.
+        def measured(*more):
+            memory = self.train(1, "run" + re.sub(r"\W", "", "".join(map(str, more))), *more)["peak_memory_bytes"]
+            return memory["planned"], memory["process"]
+
+        planned, process = measured("--model.hidden", "64,64", "--data.batch", 20)
+        constant = process - planned
+        planned, process = measured("--model.name", "lenet", "--data.batch", 512)
+        self.assertLess(abs(process - (planned + constant)) / (planned + constant), 0.05, f"planned {planned} + constant {constant}, process {process}")
+
+    def test_inspect_needs_no_data_and_says_so(self):
+        done = run("inspect", "jobs/recipes/lenet-mnist.cfg", "--world", 4, "--what", "all", "--data.path", self.folder / "nothing")
+        self.assertEqual(done.code, 0, done)
+        for piece in ("graph:", "plan for 4 rank(s)", "program of rank 0", "memory of rank 0", "no data set at"):
+            self.assertIn(piece, done.out)
+        memory = json.loads(run("inspect", "jobs/recipes/lenet-mnist.cfg", "--world", 4, "--json").out)["memory"]
+        self.assertEqual(memory["total"], sum(v for k, v in memory.items() if k != "total"))
+
+    def test_version_and_doctor(self):
+        self.assertIn("onednn", json.loads(run("version", "--json").out))
+        report = json.loads(run("doctor", "--json", ranks=2).out.split("\n\n")[0].split("}\n{")[0])
+        self.assertIn("checks", report)
+
+
+if __name__ == "__main__":
+    unittest.main()
