@@ -1,7 +1,6 @@
 #include "comm/communicator.hpp"
 
 #include <array>
-#include <cstring>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -126,6 +125,7 @@ void Communicator::set_state(Phase phase, std::string_view instruction) {
 void Communicator::set_trace(TraceSink* sink) { engine_->set_trace(sink); }
 bool Communicator::announce_failure(const Verdict& verdict) { return engine_->announce_failure(verdict); }
 void Communicator::abort(int exit_code, bool speaker) { engine_->abort(exit_code, speaker); }
+void Communicator::poll() { engine_->poll(); }
 std::string Communicator::dump_state() { return engine_->dump_state(); }
 
 void Communicator::finish(const Deadline& deadline) {
@@ -134,14 +134,16 @@ void Communicator::finish(const Deadline& deadline) {
     engine_->close(deadline);
 }
 
-static std::string host_name() {
+namespace {
+
+std::string host_name() {
     std::array<char, 256> name{};
     if (gethostname(name.data(), name.size() - 1) != 0) return "unknown";
     return name.data();
 }
 
-static std::unique_ptr<Communicator> join_over(std::unique_ptr<Transport> transport,
-                                               const CommOptions& options, const Deadline& deadline) {
+std::unique_ptr<Communicator> join_over(std::unique_ptr<Transport> transport, const CommOptions& options,
+                                        const Deadline& deadline) {
     auto engine = std::make_unique<ProgressEngine>(std::move(transport), options, deadline);
     // Known at once, so that a failure while the hosts are gathered names this host.
     std::vector<std::string> hosts(static_cast<std::size_t>(engine->size()), "unknown");
@@ -152,6 +154,8 @@ static std::unique_ptr<Communicator> join_over(std::unique_ptr<Transport> transp
     handle.set_hosts(communicator->all_gather(host_name(), "hosts", deadline));
     return communicator;
 }
+
+}  // namespace
 
 std::unique_ptr<Communicator> join_mpi(const CommOptions& options, const Deadline& deadline) {
     return join_over(mpi_transport(), options, deadline);

@@ -100,7 +100,8 @@ class Communicator {
     [[nodiscard]] std::vector<std::string> all_gather(std::string_view mine, std::string_view label,
                                                       const Deadline& deadline);
 
-    /// What this rank is doing, for verdicts. `instruction` must outlive the phase (text of the program).
+    /// What this rank is doing, for verdicts. The text is copied (its first 160 bytes); cheap enough to call
+    /// for each instruction.
     void set_state(Phase phase, std::string_view instruction);
     void set_trace(TraceSink* sink);
 
@@ -112,6 +113,9 @@ class Communicator {
     void abort(int exit_code, bool speaker);
     /// Orderly end, called by all ranks: drains and finalises.
     void finish(const Deadline& deadline);
+    /// With `inline_progress`: moves collectives on from this thread, between slices of its own work.
+    /// Without, it does nothing.
+    void poll();
     /// What this rank does and what its open collectives wait for, as text for people.
     [[nodiscard]] std::string dump_state();
 

@@ -151,7 +151,7 @@ RankReport EngineCore::self_report(std::uint64_t sequence) const {
     {
         const std::lock_guard lock(state_mutex_);
         report.phase = trireme::name_of(phase_);
-        report.instruction = std::string(instruction_);
+        report.instruction = instruction_text();
         report.changes = state_changes_;
     }
     table_->fill(report, sequence);
@@ -165,7 +165,7 @@ Verdict EngineCore::verdict_here(ErrorClass cls, std::string kind, std::string r
             rank_,
             host_of(rank_),
             trireme::name_of(phase_),
-            std::string(instruction_),
+            instruction_text(),
             std::move(reason)};
 }
 
@@ -236,7 +236,7 @@ void EngineCore::rethrow_open_error() const {
 void EngineCore::set_state(Phase phase, std::string_view instruction) {
     const std::lock_guard lock(state_mutex_);
     phase_ = phase;
-    instruction_ = instruction;
+    instruction_size_ = instruction.copy(instruction_.data(), instruction_.size());
     ++state_changes_;
 }
 

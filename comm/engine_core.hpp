@@ -3,6 +3,7 @@
 // library and can only be left behind.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -75,6 +76,8 @@ class EngineCore {
     void own_error(const std::exception& error, FailureProtocol::Time now);
     void publish(const FailureProtocol::Outcome& outcome);
     [[nodiscard]] RankReport self_report(std::uint64_t sequence) const;
+    /// With `state_mutex_` held.
+    [[nodiscard]] std::string instruction_text() const { return {instruction_.data(), instruction_size_}; }
 
     const CommOptions options_;
     std::unique_ptr<Transport> transport_;
@@ -99,7 +102,9 @@ class EngineCore {
     std::vector<std::string> hosts_;
     mutable std::mutex state_mutex_;  ///< guards what follows; taken once an instruction, so kept apart
     Phase phase_ = Phase::join;
-    std::string_view instruction_;
+    /// A copy: the program may be gone while others still ask. Longer texts are cut.
+    std::array<char, 160> instruction_{};
+    std::size_t instruction_size_ = 0;
     std::uint64_t state_changes_ = 0;
     TraceSink* sink_ = nullptr;
 };

@@ -2,12 +2,13 @@
 // Thakur, Rabenseifner, Gropp: "Optimization of collective communication operations in MPICH", IJHPCA 2005).
 // Logarithmic latency, so it suits small messages.
 //
-//   4 ranks, buffer halves and quarters; each arrow pair is one exchange:
+//   4 ranks, the buffer in quarters 0 1 2 3; what each rank holds sums of:
 //
-//      rank 0   [0123] <--- 23 | 01 ---> [01..] <-- 1 | 0 --> [0...]  then back: [01..], [0123]
-//      rank 1   [0123]      with 0       [..23]     with 3    [..2.]
-//      rank 2   [0123] <--- with 3       [01..]     with 0    [.1..]
-//      rank 3   [0123]                   [..23]     with 1    [...3]
+//               begin       stage 0: bit 0       stage 1: bit 1           and back
+//      rank 0   [0123] <--> [01..] (with 1)      [0...] (with 2)          [01..]  [0123]
+//      rank 1   [0123] <--> [..23] (with 0)      [..2.] (with 3)          [..23]  [0123]
+//      rank 2   [0123] <--> [01..] (with 3)      [.1..] (with 0)          [01..]  [0123]
+//      rank 3   [0123] <--> [..23] (with 2)      [...3] (with 1)          [..23]  [0123]
 //
 // Stage k = 0, 1, ... pairs ranks that differ in bit k: the largest exchange is with the nearest rank. The
 // one whose bit is 0 keeps the first half of its range and adds the partner's part of it; afterwards the

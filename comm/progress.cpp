@@ -1,6 +1,7 @@
 #include "comm/progress.hpp"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 
 namespace trireme::comm {
 namespace {
@@ -11,6 +12,7 @@ constexpr double reaction = 2.0;
 constexpr double wait_for_speaker = 3.0;
 /// Verdict rounds after which a wait gives up; more than one only if things moved in between.
 constexpr int most_rounds = 4;
+constexpr unsigned long timer_slack_ns = 1000;
 
 }  // namespace
 
@@ -51,6 +53,8 @@ ProgressEngine::~ProgressEngine() {
 }
 
 void ProgressEngine::run(const std::shared_ptr<EngineCore>& core) {
+    // Sleeps of 50 us should take 50 us; the default slack of the kernel doubles them.
+    prctl(PR_SET_TIMERSLACK, timer_slack_ns, 0, 0, 0);
     core->open();
     int quiet = 0;
     const auto goes_on = [&] { return !core->stop_requested() && !core->closed(); };
@@ -68,7 +72,9 @@ void ProgressEngine::run(const std::shared_ptr<EngineCore>& core) {
     }
 }
 
-void ProgressEngine::step() { (void)core_->step(); }
+void ProgressEngine::poll() {
+    if (options_.inline_progress) (void)core_->step();
+}
 
 bool ProgressEngine::wait_until(const std::function<bool()>& ready, const Deadline& deadline) {
     if (!options_.inline_progress) return core_->await(ready, deadline);

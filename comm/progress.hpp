@@ -49,8 +49,8 @@ class ProgressEngine {
     void forget_memory(const std::byte* begin, const std::byte* end);
     /// What this rank is doing and what its open collectives wait for, as text.
     [[nodiscard]] std::string dump_state();
-    /// Moves things on from the calling thread; for inline progress only.
-    void step();
+    /// Moves things on from the calling thread, where there is no progress thread.
+    void poll();
 
   private:
     static void run(const std::shared_ptr<EngineCore>& core);

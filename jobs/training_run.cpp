@@ -62,6 +62,9 @@ TrainingRun::TrainingRun(const PlannedJob& job, comm::Communicator& comm)
     if (job.spec().telemetry.trace_steps > 0) comm.set_trace(&trace_);
 }
 
+// The progress thread lives longer than the trace.
+TrainingRun::~TrainingRun() { comm_.set_trace(nullptr); }
+
 std::int64_t TrainingRun::last_step() const {
     return std::min(job_.horizon(), job_.spec().job.stop_at.value_or(job_.horizon()));
 }

@@ -22,6 +22,9 @@ class TrainingRun {
   public:
     /// `job` and `comm` must outlive the run.
     TrainingRun(const PlannedJob& job, comm::Communicator& comm);
+    ~TrainingRun();
+    TrainingRun(const TrainingRun&) = delete;
+    TrainingRun& operator=(const TrainingRun&) = delete;
 
     /// Restores or initialises the state, trains to the horizon or to `job.stop_at`, saves, evaluates, and
     /// writes the summary.

@@ -6,8 +6,15 @@ namespace trireme::io::hdf5 {
 namespace {
 
 /// The lock of a library that is itself one per process.
+///
+/// The first use also tells HDF5 not to clean up at exit. Every file here is closed where its work ends, so
+/// there is nothing to clean; and where a close failed because the disk was full, HDF5 1.10 frees the file
+/// but keeps its identifier, and its cleanup then crashes: the job would end with a signal and not with the
+/// code of its error.
 std::recursive_mutex& library_mutex() {
     static std::recursive_mutex mutex;
+    static const herr_t no_cleanup = H5dont_atexit();
+    static_cast<void>(no_cleanup);
     return mutex;
 }
 

@@ -24,7 +24,10 @@ CommandSyntax syntax() {
 int run_doctor(const Arguments& arguments) {
     const auto checks = cluster::examine_host(comm::launcher_size(), comm::mpi_library_version(),
                                               arguments.value("folder", "."));
-    fmt::print("{}\n", arguments.has("json") ? cluster::format_json(checks) : cluster::format_table(checks));
+    // Under mpirun one process speaks for each host.
+    if (comm::launcher_local_rank() == 0)
+        fmt::print("{}\n",
+                   arguments.has("json") ? cluster::format_json(checks) : cluster::format_table(checks));
     return cluster::worst(checks) == cluster::CheckStatus::fail ? 2 : 0;
 }
 

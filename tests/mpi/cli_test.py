@@ -104,14 +104,15 @@ class CliJobTest(CliTest):
                 self.assertTrue(during, f"rank {rank}: bucket 0 at {moved['ts']} overlaps no backward kernel")
 
     def test_memory_is_what_was_planned_and_a_constant(self):
-        # The constant of the process is measured with another model and batch, then a larger job must need plan + constant.
+        # The constant of the process is measured with another model and batch, then a larger job must need plan + constant. (What
+        # it cannot hold is the code of kernels that only one of the models runs: 5 MB of oneDNN's pages for convolutions.)
         def measured(*more):
             memory = self.train(1, "run" + re.sub(r"\W", "", "".join(map(str, more))), *more)["peak_memory_bytes"]
             return memory["planned"], memory["process"]
 
-        planned, process = measured("--model.hidden", "64,64", "--data.batch", 20)
+        planned, process = measured("--model.hidden", "64,64", "--data.batch", 40, "--data.eval_batch", 10)
         constant = process - planned
-        planned, process = measured("--model.name", "lenet", "--data.batch", 512)
+        planned, process = measured("--model.name", "lenet", "--data.batch", 600, "--data.eval_batch", 10)
         self.assertLess(abs(process - (planned + constant)) / (planned + constant), 0.05, f"planned {planned} + constant {constant}, process {process}")
 
     def test_inspect_needs_no_data_and_says_so(self):
@@ -124,8 +125,7 @@ class CliJobTest(CliTest):
 
     def test_version_and_doctor(self):
         self.assertIn("onednn", json.loads(run("version", "--json").out))
-        report = json.loads(run("doctor", "--json", ranks=2).out.split("\n\n")[0].split("}\n{")[0])
-        self.assertIn("checks", report)
+        self.assertIn("checks", json.loads(run("doctor", "--json", ranks=2).out))
 
 
 if __name__ == "__main__":

@@ -164,6 +164,44 @@ TEST(CollectiveTask, AWarmTaskAllocatesNothing) {
     for (auto& transport : transports) transport->close();
 }
 
+TEST(CollectiveTask, AWriteWaitsForTheSendThatReads) {
+    // Rank 0 sends a range and receives into the same one. Rank 1 answers before it can take what rank 0
+    // sent: its receive window is full of messages of rank 2, which comes last.
+    auto transports = in_process_transports(3);
+    StagingPool staging(segment * 4, slots_per_task);
+    const std::vector<StepList> lists{{{Verb::send, 0, 4, -1, 1}, {Verb::recv, 0, 4, 1, -1}},
+                                      {{Verb::send, 4, 4, -1, 0},
+                                       {Verb::recv, 8, 1, 2, -1},
+                                       {Verb::recv, 9, 1, 2, -1},
+                                       {Verb::recv, 10, 1, 2, -1},
+                                       {Verb::recv, 11, 1, 2, -1},
+                                       {Verb::recv, 0, 4, 0, -1}},
+                                      {{Verb::send, 8, 1, -1, 1},
+                                       {Verb::send, 9, 1, -1, 1},
+                                       {Verb::send, 10, 1, -1, 1},
+                                       {Verb::send, 11, 1, -1, 1}}};
+    std::vector<Group> groups;
+    std::vector<std::unique_ptr<CollectiveTask>> tasks;
+    std::vector<std::vector<float>> data(3, std::vector<float>(12));
+    for (std::size_t r = 0; r < 3; ++r) {
+        for (std::size_t e = 0; e < 12; ++e)
+            data[r][e] = exact_input(static_cast<int>(r), static_cast<std::int64_t>(e));
+        groups.push_back(Group::world(3, static_cast<int>(r)));
+    }
+    for (std::size_t r = 0; r < 3; ++r) {
+        tasks.push_back(std::make_unique<CollectiveTask>(*transports[r], staging));
+        tasks[r]->start(std::make_shared<const StepList>(lists[r]), groups[r], 5,
+                        reinterpret_cast<std::byte*>(data[r].data()), DType::f32);
+    }
+    for (const std::size_t r : {0U, 1U, 0U, 0U, 2U, 1U, 0U, 1U, 2U}) (void)tasks[r]->advance();
+    for (const auto& task : tasks) EXPECT_TRUE(task->done());
+    for (std::size_t e = 0; e < 4; ++e) {
+        EXPECT_EQ(data[1][e], exact_input(0, static_cast<std::int64_t>(e)));
+        EXPECT_EQ(data[0][e], exact_input(1, static_cast<std::int64_t>(e) + 4));
+    }
+    for (auto& transport : transports) transport->close();
+}
+
 TEST(CollectiveTask, CancelLeavesNothingBehind) {
     TaskWorld world(2);
     {

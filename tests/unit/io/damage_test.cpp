@@ -15,6 +15,12 @@
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
 
+// HDF5 1.10 loses what it holds of a file whose close fails, which is what the tests of a full disk bring
+// about. The leak sanitizer asks this function, where there is one, what it should pass over; nobody else
+// calls it.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() { return "leak:libhdf5"; }
+
 namespace trireme::io {
 namespace {
 
@@ -237,6 +243,24 @@ TEST(FullDisk, AnImportLeavesNothing) {
                       60);
         }
     }
+}
+
+/// What a process of its own does with a full disk: it must end with the class of the error, and not inside
+/// HDF5.
+[[noreturn]] void import_and_exit(const fs::path& out) {
+    const MemorySource source({{"train", 60}}, Shape{128, 128, 1});
+    const FileSizeLimit small(100);
+    try {
+        static_cast<void>(import_data_set(source, out, {2, {}, 3, false}));
+    } catch (const Error& error) {
+        std::exit(error.exit_code());
+    }
+    std::exit(0);
+}
+
+TEST(FullDisk, TheProcessEndsWithTheClassOfTheError) {
+    const TemporaryFolder folder;
+    EXPECT_EXIT(import_and_exit(folder / "set"), ::testing::ExitedWithCode(3), "");
 }
 
 }  // namespace

@@ -149,7 +149,6 @@ TEST_F(Loader, TakesWhatIsPlannedAndReadsBlocksOnce) {
     BatchLoader loader(info_, shards, {0, 4}, {}, options, nullptr);
     const LoaderGeometry geometry{256 * 128 * 2, 256 * 128 * 2, 23, 4};
     EXPECT_EQ(loader.allocated_bytes(), planned_bytes(geometry, options));
-    // Three batches and the windows of four runs: 8 blocks of 8 samples of 64 KiB each at most.
     for (std::int64_t step = 0; step < shards.steps_per_epoch(); ++step)
         static_cast<void>(loader.next(soon()));
     const std::int64_t blocks = static_cast<std::int64_t>(info_.splits.at("train").blocks.size());
