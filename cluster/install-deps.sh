@@ -13,7 +13,8 @@ onednn_dir=$deps_dir/onednn
 
 build_packages=(g++ cmake ninja-build ccache pkg-config git ca-certificates)
 library_packages=(openmpi-bin libopenmpi-dev libhdf5-dev hdf5-tools libboost-program-options-dev libspdlog-dev
-    libfmt-dev nlohmann-json3-dev libxxhash-dev libsodium-dev libhwloc-dev zlib1g-dev)
+    libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev libsodium-dev libhwloc-dev zlib1g-dev
+    libjpeg62-turbo-dev libpng-dev)
 # pip fetches the oneDNN wheels, Python unpacks them and runs the architecture tests.
 test_packages=(libgtest-dev libgmock-dev clang-format python3 python3-pip)
 packages=("${build_packages[@]}" "${library_packages[@]}" "${test_packages[@]}")

@@ -16,6 +16,8 @@ std::string_view name_of(Op op) {
             return "all_gather";
         case Op::barrier:
             return "barrier";
+        case Op::canonical_all_reduce:
+            return "canonical_all_reduce";
     }
     return "?";
 }

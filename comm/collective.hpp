@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "comm/communicator.hpp"
+#include "comm/step_list.hpp"
 #include "runtime/core/dtype.hpp"
 
 namespace trireme::comm {
 
-enum class Op : std::uint8_t { all_reduce, broadcast, all_gather, barrier };
+enum class Op : std::uint8_t { all_reduce, broadcast, all_gather, barrier, canonical_all_reduce };
 [[nodiscard]] std::string_view name_of(Op op);
 
 struct Fingerprint {
@@ -39,7 +40,8 @@ struct Collective {
     std::int64_t count = 0;
     int root = 0;
     std::byte* data = nullptr;
-    std::vector<std::int64_t> pieces;  ///< all_gather: elements of each member
+    std::vector<std::int64_t> pieces;       ///< all_gather: elements of each member
+    std::shared_ptr<const StepList> steps;  ///< canonical_all_reduce: my list, made by the caller
     std::string label;
     std::shared_ptr<void> keep_alive;  ///< owns `data` where the caller may leave before the collective ends
 };

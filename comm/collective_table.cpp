@@ -141,6 +141,7 @@ std::string CollectiveTable::str() const {
 std::shared_ptr<const StepList> CollectiveTable::steps_of(const Open& open) {
     const Fingerprint& print = open.fingerprint;
     // The pieces of an all-gather are seldom the same twice.
+    if (print.op == Op::canonical_all_reduce) return open.ticket->what.steps;
     if (print.op == Op::all_gather) return std::make_shared<const StepList>(make_steps(open));
     const ListKey key{print.op, print.algorithm, print.count, size_of(print.dtype), print.root};
     const auto known = lists_.find(key);
@@ -163,6 +164,8 @@ StepList CollectiveTable::make_steps(const Open& open) const {
             return ring_all_gather(group_.index(), open.ticket->what.pieces, segment);
         case Op::barrier:
             return dissemination_barrier(group_.size(), group_.index());
+        case Op::canonical_all_reduce:
+            break;  // its list comes with it
     }
     throw InternalError("unknown collective");
 }

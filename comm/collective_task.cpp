@@ -13,6 +13,13 @@ bool overlap(const Step& a, const Step& b) {
     return a.offset < b.offset + b.count && b.offset < a.offset + a.count;
 }
 
+/// The second operand of an addition, as a range to compare with.
+Step source_of(const Step& addition) {
+    Step source = addition;
+    source.offset = addition.source;
+    return source;
+}
+
 }  // namespace
 
 CollectiveTask::~CollectiveTask() { cancel(); }
@@ -95,6 +102,7 @@ bool CollectiveTask::touched_before(std::size_t step) const {
     const Step& wanted = (*steps_)[step];
     for (std::size_t i = next_; i < step; ++i) {
         if (overlap((*steps_)[i], wanted)) return true;
+        if ((*steps_)[i].verb == Verb::add && overlap(source_of((*steps_)[i]), wanted)) return true;
     }
     return read_by_send(wanted);
 }
@@ -144,6 +152,12 @@ bool CollectiveTask::post_receives() {
 bool CollectiveTask::execute_next() {
     if (next_ == steps_->size()) return false;
     const Step& step = (*steps_)[next_];
+    if (step.verb == Verb::add) {
+        if (read_by_send(step)) return reap_sends();
+        add_into(place_of(step), data_ + step.source * size_of(dtype_), step.count, dtype_);
+        ++next_;
+        return true;
+    }
     if (!receives(step.verb)) {
         post_send(step, place_of(step), no_slot);
         ++next_;

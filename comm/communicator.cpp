@@ -66,6 +66,22 @@ Ticket Communicator::all_reduce(std::span<float> data, Algorithm algorithm, std:
     return engine_->submit(std::move(c));
 }
 
+Ticket Communicator::canonical_all_reduce(std::shared_ptr<const StepList> steps, std::span<float> data,
+                                          std::int64_t count, std::string_view label) {
+    Collective c;
+    c.op = Op::canonical_all_reduce;
+    c.dtype = DType::f32;
+    c.count = count;
+    c.steps = std::move(steps);
+    c.data = reinterpret_cast<std::byte*>(data.data());
+    c.label = label;
+    return engine_->submit(std::move(c));
+}
+
+std::int64_t Communicator::segment_elements() const {
+    return engine_->options().segment_bytes / size_of(DType::f32);
+}
+
 void Communicator::wait(const Ticket& ticket, const Deadline& deadline) { engine_->wait(ticket, deadline); }
 
 void Communicator::barrier(std::string_view label, const Deadline& deadline) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "comm/step_list.hpp"
 #include "runtime/core/deadline.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/memory_space.hpp"
@@ -91,6 +92,13 @@ class Communicator {
     /// Starts an in-place sum over all ranks. All ranks call their collectives in the same order. `data` must
     /// stay until the ticket is done. `label` names it in traces and verdicts.
     [[nodiscard]] Ticket all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label);
+    /// Starts the sum along the fixed tree (canonical.hpp): `steps` is this rank's list, made with segments
+    /// of `segment_elements()`, `data` the buffer that its offsets count from, `count` the elements of the
+    /// sum.
+    [[nodiscard]] Ticket canonical_all_reduce(std::shared_ptr<const StepList> steps, std::span<float> data,
+                                              std::int64_t count, std::string_view label);
+    /// Elements (fp32) of the largest message.
+    [[nodiscard]] std::int64_t segment_elements() const;
     /// Waits. Throws JobFailed (PeerLost, CommTimeout, or what a peer announced).
     void wait(const Ticket& ticket, const Deadline& deadline);
 

@@ -33,6 +33,7 @@ class ProgressEngine {
     ProgressEngine& operator=(const ProgressEngine&) = delete;
 
     [[nodiscard]] int rank() const { return core_->rank(); }
+    [[nodiscard]] const CommOptions& options() const { return options_; }
     [[nodiscard]] int size() const { return core_->size(); }
     void set_hosts(const std::vector<std::string>& hosts);
     [[nodiscard]] std::string host() const { return core_->host_of(rank()); }

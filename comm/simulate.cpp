@@ -59,7 +59,9 @@ class Simulation {
             for (const Step& s : lists_[static_cast<std::size_t>(r)]) {
                 const bool peers_wrong =
                     (receives(s.verb) && wrong_peer(s.from)) || (sends(s.verb) && wrong_peer(s.to));
-                const bool range_wrong = s.offset < 0 || s.count < 0 || s.offset + s.count > elements;
+                const bool range_wrong = s.offset < 0 || s.count < 0 || s.offset + s.count > elements ||
+                                         s.source < 0 ||
+                                         s.source + (s.verb == Verb::add ? s.count : 0) > elements;
                 if (peers_wrong || range_wrong) {
                     result_.problem =
                         fmt::format("rank {}: {} {}", r, str(s),
@@ -110,6 +112,11 @@ class Simulation {
         float* mine = data_[r].data() + step.offset;
         std::vector<float>& in = ranks_[r].incoming;
         const auto count = static_cast<std::size_t>(step.count);
+        if (step.verb == Verb::add) {
+            const float* source = data_[r].data() + step.source;
+            for (std::size_t i = 0; i < count; ++i) mine[i] += source[i];
+            return;
+        }
         if (reduces(step.verb)) {
             for (std::size_t i = 0; i < count; ++i) in[i] += mine[i];
         }

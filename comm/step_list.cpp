@@ -22,6 +22,8 @@ std::string_view name_of(Verb v) {
             return "recv_copy_send";
         case Verb::recv:
             return "recv";
+        case Verb::add:
+            return "add";
     }
     return "?";
 }

@@ -1,4 +1,4 @@
-// A collective as data: for one rank, a list of steps in six verbs (the verbs of NCCL's ring, see its
+// A collective as data: for one rank, a list of steps in seven verbs (the verbs of NCCL's ring, see its
 // src/device/all_reduce.h). Algorithms are pure functions that make such lists; simulate.hpp proves them, and
 // collective_task.hpp plays them over any transport.
 //
@@ -10,6 +10,9 @@
 //     recv_reduce_copy_send   from -> m;   x := x + m;   x -> to
 //     recv_copy_send          from -> m;   x := m;       x -> to
 //     recv                    from -> m;   x := m
+//     add                     x := x + y, y being `count` elements of my buffer from `source` on: no message
+//
+// (`add` is not of NCCL's: a tree that is evaluated by one rank adds sums that it has received both.)
 //
 // Steps are played in order. A send goes on by itself once it is issued; a step that would overwrite what an
 // unfinished send still reads waits for that send. Messages between two ranks are matched in list order.
@@ -33,7 +36,8 @@ enum class Verb : std::uint8_t {
     recv_reduce_send,
     recv_reduce_copy_send,
     recv_copy_send,
-    recv
+    recv,
+    add
 };
 
 struct Step {
@@ -42,13 +46,16 @@ struct Step {
     std::int64_t count = 0;   ///< elements
     int from = -1;            ///< group index of the peer, -1 where the verb does not receive
     int to = -1;              ///< group index of the peer, -1 where the verb does not send
+    std::int64_t source = 0;  ///< elements; of `add` only
     bool operator==(const Step&) const = default;
 };
 
 using StepList = std::vector<Step>;
 
-[[nodiscard]] constexpr bool receives(Verb v) { return v != Verb::send; }
-[[nodiscard]] constexpr bool sends(Verb v) { return v != Verb::recv && v != Verb::recv_reduce; }
+[[nodiscard]] constexpr bool receives(Verb v) { return v != Verb::send && v != Verb::add; }
+[[nodiscard]] constexpr bool sends(Verb v) {
+    return v != Verb::recv && v != Verb::recv_reduce && v != Verb::add;
+}
 [[nodiscard]] constexpr bool reduces(Verb v) {
     return v == Verb::recv_reduce || v == Verb::recv_reduce_send || v == Verb::recv_reduce_copy_send;
 }

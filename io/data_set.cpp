@@ -61,9 +61,15 @@ void append_blocks(SplitInfo& split, int shard, std::int64_t samples, std::int64
 
 }  // namespace
 
-std::int64_t block_samples_for(std::int64_t sample_bytes) {
-    ensure(sample_bytes > 0, "a sample has bytes");
-    return std::clamp<std::int64_t>(block_target_bytes / sample_bytes, 1, max_block_samples);
+std::int64_t block_samples_for(std::int64_t sample_bytes, std::int64_t target_bytes) {
+    ensure(sample_bytes > 0 && target_bytes > 0, "a sample has bytes");
+    return std::clamp<std::int64_t>(block_target_bytes / std::max(sample_bytes, target_bytes), 1,
+                                    max_block_samples);
+}
+
+DType target_dtype_of(std::string_view kind) {
+    if (kind == target_multi_hot) return DType::u8;
+    return kind == target_float ? DType::f32 : DType::i32;
 }
 
 std::string shard_file_name(int index, int shards) {
@@ -115,6 +121,8 @@ std::string set_fingerprint(const DataSetInfo& set, const std::vector<ShardSums>
     std::string text = fmt::format("{} {} {} {} {} {} {} {}\n", shard_format_name, set.schema, set.shards,
                                    set.sample_shape.str(), name_of(set.x_dtype), set.target_kind, set.classes,
                                    set.import_seed);
+    // Schema 1 knew no vectors: its digests stay what they were.
+    if (set.schema >= 2) text += fmt::format("targets {}\n", set.target_shape.str());
     text += fmt::format("{}\n{}\n", set.source, set.licence);
     for (const std::string& name : set.class_names) text += name + "\n";
     for (std::size_t c = 0; c < set.mean.size(); ++c)

@@ -4,6 +4,8 @@
 #include <hdf5.h>
 #include <zlib.h>
 
+#include "io/image/codec.hpp"
+
 namespace trireme::io {
 
 std::vector<std::pair<std::string, std::string>> library_versions() {
@@ -11,7 +13,10 @@ std::vector<std::pair<std::string, std::string>> library_versions() {
     unsigned minor = 0;
     unsigned release = 0;
     H5get_libversion(&major, &minor, &release);
-    return {{"hdf5", fmt::format("{}.{}.{}", major, minor, release)}, {"zlib", zlibVersion()}};
+    return {{"hdf5", fmt::format("{}.{}.{}", major, minor, release)},
+            {"zlib", zlibVersion()},
+            {"libjpeg-turbo", jpeg_library_version()},
+            {"libpng", png_library_version()}};
 }
 
 }  // namespace trireme::io

@@ -15,11 +15,13 @@
 namespace trireme::io {
 
 inline constexpr std::string_view shard_format_name = "trireme-shard";
-inline constexpr std::int64_t shard_schema = 1;
+inline constexpr std::int64_t shard_schema = 2;  ///< 1 had classes as targets alone
 inline constexpr std::array<const char*, 3> split_names = {"train", "val", "test"};
-inline constexpr std::string_view target_class = "class";
 inline constexpr std::int64_t max_sample_bytes = std::int64_t{1} << 30;
 inline constexpr std::int64_t max_classes = std::int64_t{1} << 24;
+/// Extent of a sample's last axis, each of whose entries has a mean and a deviation.
+inline constexpr std::int64_t max_channels = std::int64_t{1} << 20;
+inline constexpr std::int64_t max_target_elements = std::int64_t{1} << 20;
 inline constexpr int max_shards = 99'999;
 
 /// What one shard says of itself and of the whole set.

@@ -4,6 +4,7 @@
 
 #include "io/pipeline/block_reader.hpp"
 #include "io/shard_format.hpp"
+#include "io/targets.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
 
@@ -32,14 +33,15 @@ void verify_fingerprint(const DataSetInfo& info, VerifyReport& report) {
 void verify_split(const DataSetInfo& info, const std::string& name, VerifyReport& report) {
     BlockReader reader(info, name);
     std::vector<std::byte> x(static_cast<std::size_t>(info.block_samples() * info.sample_bytes()));
-    std::vector<std::int32_t> y(static_cast<std::size_t>(info.block_samples()));
-    std::vector<std::byte> scratch(static_cast<std::size_t>(BlockReader::scratch_bytes(info.sample_bytes())));
+    const auto target_bytes = static_cast<std::size_t>(info.target_bytes());
+    std::vector<std::byte> y(static_cast<std::size_t>(info.block_samples()) * target_bytes);
+    std::vector<std::byte> scratch(static_cast<std::size_t>(BlockReader::scratch_bytes(info)));
     for (std::size_t b = 0; b < reader.blocks().size(); ++b) {
         const std::size_t rows = static_cast<std::size_t>(reader.blocks()[b].samples);
         try {
             reader.read(static_cast<std::int64_t>(b),
                         std::span(x).first(rows * static_cast<std::size_t>(info.sample_bytes())),
-                        std::span(y).first(rows), scratch);
+                        std::span(y).first(rows * target_bytes), scratch);
         } catch (const DataError& error) {
             note(report, error.what());
         }
@@ -50,6 +52,19 @@ void verify_split(const DataSetInfo& info, const std::string& name, VerifyReport
 }
 
 }  // namespace
+
+void count_targets(const DataSetInfo& info, std::span<const std::byte> targets,
+                   std::vector<std::int64_t>& counts) {
+    const auto row = static_cast<std::size_t>(info.target_bytes());
+    if (info.target_kind == target_float) return;
+    for (std::size_t at = 0; at < targets.size(); at += row) {
+        if (info.has_classes()) {
+            ++counts[static_cast<std::size_t>(class_of(targets.subspan(at, row)))];
+        } else {
+            for (std::size_t k = 0; k < row; ++k) counts[k] += std::to_integer<int>(targets[at + k]);
+        }
+    }
+}
 
 void VerifyReport::require_good() const {
     if (good()) return;
@@ -76,20 +91,23 @@ DataSetSummary summarize_data_set(const std::filesystem::path& folder) {
         summary.bytes_on_disk +=
             static_cast<std::int64_t>(std::filesystem::file_size(info.shard_path(shard)));
     }
-    std::vector<std::int32_t> y(static_cast<std::size_t>(info.block_samples()));
-    std::vector<std::byte> scratch(static_cast<std::size_t>(BlockReader::scratch_bytes(info.sample_bytes())));
+    const auto target_bytes = static_cast<std::size_t>(info.target_bytes());
+    std::vector<std::byte> y(static_cast<std::size_t>(info.block_samples()) * target_bytes);
+    std::vector<std::byte> scratch(static_cast<std::size_t>(BlockReader::scratch_bytes(info)));
     for (const auto& [name, split] : info.splits) {
         SplitSummary& part = summary.splits[name];
         part.samples = split.samples;
         part.blocks = static_cast<std::int64_t>(split.blocks.size());
         part.shard_samples.assign(static_cast<std::size_t>(info.shards), 0);
-        part.class_samples.assign(static_cast<std::size_t>(info.classes), 0);
+        part.class_samples.assign(
+            static_cast<std::size_t>(info.target_kind == target_float ? 0 : info.classes), 0);
         if (split.samples == 0) continue;
         BlockReader reader(info, name);
         for (std::size_t b = 0; b < split.blocks.size(); ++b) {
-            const auto rows = std::span(y).first(static_cast<std::size_t>(split.blocks[b].samples));
+            const auto rows =
+                std::span(y).first(static_cast<std::size_t>(split.blocks[b].samples) * target_bytes);
             reader.read_targets(static_cast<std::int64_t>(b), rows, scratch);
-            for (const std::int32_t label : rows) ++part.class_samples[static_cast<std::size_t>(label)];
+            count_targets(info, rows, part.class_samples);
             part.shard_samples[static_cast<std::size_t>(split.blocks[b].shard)] += split.blocks[b].samples;
         }
     }
@@ -104,6 +122,7 @@ std::string DataSetSummary::json() const {
     object["sample_shape"] = info.sample_shape.dims();
     object["dtype"] = name_of(info.x_dtype);
     object["target_kind"] = info.target_kind;
+    object["target_shape"] = info.target_shape.dims();
     object["classes"] = info.classes;
     object["class_names"] = info.class_names;
     object["mean"] = info.mean;
@@ -128,8 +147,11 @@ std::string DataSetSummary::json() const {
 std::string DataSetSummary::text() const {
     std::string lines = fmt::format("{}: {} shards, {}, fingerprint {}\n", info.folder.string(), info.shards,
                                     human_bytes(Bytes(bytes_on_disk)), info.fingerprint);
-    lines += fmt::format("samples {} {}, {} classes, blocks of {} samples\n", info.sample_shape.str(),
-                         name_of(info.x_dtype), info.classes, block_samples);
+    const std::string targets = info.has_classes()
+                                    ? fmt::format("{} classes", info.classes)
+                                    : fmt::format("targets {} {}", info.target_kind, info.target_shape.str());
+    lines += fmt::format("samples {} {}, {}, blocks of {} samples\n", info.sample_shape.str(),
+                         name_of(info.x_dtype), targets, block_samples);
     if (info.mean.size() <= 4) {
         lines +=
             fmt::format("mean {:.6f}, std {:.6f}\n", fmt::join(info.mean, " "), fmt::join(info.stddev, " "));

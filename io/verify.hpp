@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,13 @@ struct SplitSummary {
     std::int64_t samples = 0;
     std::int64_t blocks = 0;
     std::vector<std::int64_t> shard_samples;  ///< by shard
-    std::vector<std::int64_t> class_samples;  ///< by class
+    /// By class, or by element of a 0/1 vector the samples that have a 1 there; empty for floats.
+    std::vector<std::int64_t> class_samples;
 };
+
+/// Adds stored targets to counts by class, or by element of a 0/1 vector. Floats are not counted.
+void count_targets(const DataSetInfo& info, std::span<const std::byte> targets,
+                   std::vector<std::int64_t>& counts);
 
 struct DataSetSummary {
     DataSetInfo info;

@@ -1,5 +1,8 @@
 #include "jobs/checkpointing.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -11,22 +14,11 @@
 namespace trireme::jobs {
 namespace {
 
-std::string param_tensor(const layers::ParamSpec& spec) { return "params/" + spec.name; }
-std::string state_tensor(const std::string& state, const layers::ParamSpec& spec) {
-    return fmt::format("optimizer/{}/{}", state, spec.name);
-}
-
 std::vector<io::SavedSlice> slices_of(const ModelState& state) {
     std::vector<io::SavedSlice> slices;
-    for (layers::ParamId p : state.by_name()) {
-        const layers::ParamSpec& spec = state.graph().param(p);
-        slices.push_back({io::SliceSpec::whole(param_tensor(spec), spec.shape, DType::f32),
-                          std::as_bytes(state.param(p))});
-        for (std::size_t k = 0; k < state.state_tensor_names().size(); ++k) {
-            slices.push_back({io::SliceSpec::whole(state_tensor(state.state_tensor_names()[k], spec),
-                                                   spec.shape, DType::f32),
-                              std::as_bytes(state.state(k, p))});
-        }
+    for (const NamedTensor& tensor : state.tensors()) {
+        slices.push_back(
+            {io::SliceSpec::whole(tensor.name, tensor.shape, DType::f32), std::as_bytes(tensor.values)});
     }
     return slices;
 }
@@ -39,6 +31,9 @@ io::CheckpointMeta meta_of(const PlannedJob& job, const ModelState& state, const
         {"step", text(position.step)},
         {"epoch", text(position.cursor.epoch)},
         {"step_in_epoch", text(position.cursor.step_in_epoch)},
+        {"skipped_steps", text(position.skipped)},
+        {"evaluations_without_gain", text(position.without_gain)},
+        {"best_val_loss", text(position.best_val_loss)},
         {"seed", text(job.spec().job.seed)},
         {"batch", text(job.spec().data.batch)},
         {"virtual_shards", text(job.plan().shards().shards())},
@@ -89,12 +84,16 @@ void read_tensor(const io::CheckpointReader& reader, const std::filesystem::path
                                   folder.string(), name));
 }
 
-void read_parameters(const io::CheckpointReader& reader, const std::filesystem::path& folder,
-                     ModelState& state) {
-    for (layers::ParamId p : state.by_name()) {
-        const layers::ParamSpec& spec = state.graph().param(p);
-        read_tensor(reader, folder, param_tensor(spec), spec.shape, state.param(p));
-    }
+bool has_tensor(const io::CheckpointReader& reader, const std::string& name) {
+    return std::any_of(reader.slices().begin(), reader.slices().end(),
+                       [&](const io::SliceSpec& slice) { return slice.name == name; });
+}
+
+/// The best loss so far is a number, or null where no evaluation has been made.
+double best_loss_of(const io::CheckpointReader& reader) {
+    const auto found = reader.meta().find("best_val_loss");
+    const auto value = found == reader.meta().end() ? std::nullopt : parse_number(found->second);
+    return value.value_or(std::numeric_limits<double>::infinity());
 }
 
 void remove_oldest(const std::filesystem::path& folder, std::int64_t keep) {
@@ -110,7 +109,8 @@ void remove_oldest(const std::filesystem::path& folder, std::int64_t keep) {
 }  // namespace
 
 std::string Position::str() const {
-    return fmt::format("step {} epoch {} step_in_epoch {}", step, cursor.epoch, cursor.step_in_epoch);
+    return fmt::format("step {} epoch {} step_in_epoch {} skipped {}", step, cursor.epoch,
+                       cursor.step_in_epoch, skipped);
 }
 
 std::optional<std::filesystem::path> find_checkpoint(const JobSpec& spec) {
@@ -146,23 +146,29 @@ Position restore_checkpoint(const PlannedJob& job, ModelState& state,
         throw ConfigError(fmt::format("{}: saved on another data set than {}", checkpoint.string(),
                                       job.data()->folder.string()));
     }
-    read_parameters(reader, checkpoint, state);
-    for (std::size_t k = 0; k < state.state_tensor_names().size(); ++k) {
-        for (layers::ParamId p : state.by_name()) {
-            const layers::ParamSpec& spec = state.graph().param(p);
-            read_tensor(reader, checkpoint, state_tensor(state.state_tensor_names()[k], spec), spec.shape,
-                        state.state(k, p));
-        }
-    }
+    for (const NamedTensor& tensor : state.tensors())
+        read_tensor(reader, checkpoint, tensor.name, tensor.shape, tensor.values);
     Position position;
     position.step = integer_of(reader, "step", checkpoint);
     position.cursor.epoch = integer_of(reader, "epoch", checkpoint);
     position.cursor.step_in_epoch = integer_of(reader, "step_in_epoch", checkpoint);
+    position.skipped = integer_of(reader, "skipped_steps", checkpoint);
+    position.without_gain = integer_of(reader, "evaluations_without_gain", checkpoint);
+    position.best_val_loss = best_loss_of(reader);
     return position;
 }
 
-void restore_parameters(ModelState& state, const std::filesystem::path& checkpoint) {
-    read_parameters(io::CheckpointReader(checkpoint), checkpoint, state);
+void restore_for_evaluation(ModelState& state, const std::filesystem::path& checkpoint) {
+    const io::CheckpointReader reader(checkpoint);
+    for (const NamedTensor& tensor : state.tensors()) {
+        const std::size_t slash = tensor.name.find('/');
+        const std::string kind = tensor.name.substr(0, slash);
+        if (kind == "optimizer") continue;
+        // Where the job kept a moving average of its parameters, that is the model.
+        const std::string average = fmt::format("optimizer/{}{}", ema_state_name, tensor.name.substr(slash));
+        const bool averaged = kind == "params" && has_tensor(reader, average);
+        read_tensor(reader, checkpoint, averaged ? average : tensor.name, tensor.shape, tensor.values);
+    }
 }
 
 }  // namespace trireme::jobs

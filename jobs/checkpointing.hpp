@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -15,8 +16,11 @@ namespace trireme::jobs {
 
 /// Where a run stands.
 struct Position {
-    std::int64_t step = 0;  ///< steps done
-    io::Cursor cursor;      ///< the next step's samples
+    std::int64_t step = 0;          ///< steps done
+    io::Cursor cursor;              ///< the next step's samples
+    std::int64_t skipped = 0;       ///< steps thrown away because they were not finite
+    std::int64_t without_gain = 0;  ///< evaluations since the best one
+    double best_val_loss = std::numeric_limits<double>::infinity();
     /// "epoch 2 step 17": what the state hash covers.
     [[nodiscard]] std::string str() const;
 };
@@ -35,7 +39,7 @@ void save_checkpoint(const PlannedJob& job, const ModelState& state, const Posit
 [[nodiscard]] Position restore_checkpoint(const PlannedJob& job, ModelState& state,
                                           const std::filesystem::path& checkpoint);
 
-/// Fills the parameters only: for evaluation.
-void restore_parameters(ModelState& state, const std::filesystem::path& checkpoint);
+/// Fills parameters (their moving average where the job kept one) and running statistics: for evaluation.
+void restore_for_evaluation(ModelState& state, const std::filesystem::path& checkpoint);
 
 }  // namespace trireme::jobs

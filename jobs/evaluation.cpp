@@ -80,7 +80,8 @@ Evaluation evaluate(Executor& executor, const EvaluationSetup& setup, comm::Comm
         comm.set_state(Phase::data, "evaluation batch");
         const io::Batch batch = loader.next(Deadline::in_seconds(setup.data_seconds));
         if (batch.samples() == 0) continue;
-        const Executor::Prediction result = executor.forward({batch.x(), batch.y(), batch.samples()});
+        const Executor::Prediction result =
+            executor.forward({batch.x(), std::as_bytes(batch.y()), batch.samples()});
         const auto classes = static_cast<std::size_t>(mine.classes);
         for (std::size_t i = 0; i < result.loss.size(); ++i) {
             count_sample(mine, result.logits.subspan(i * classes, classes), result.loss[i], batch.y()[i]);

@@ -8,6 +8,7 @@
 #include "runtime/core/digest.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
+#include "runtime/optim/param_groups.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -27,19 +28,9 @@ std::optional<io::DataSetInfo> open_data(const JobSpec& spec, DataUse use, std::
     return io::open_data_set(spec.data.path);
 }
 
-/// The model's input and classes default to the data set's; where the job names them they must agree.
+/// The network's two ends follow the data set; what the job or a model file says of them must agree.
 ModelSpec fitted(ModelSpec model, const std::optional<io::DataSetInfo>& data) {
-    if (!data) return model;
-    if (model.input && *model.input != data->sample_shape) {
-        throw ConfigError(fmt::format("model.input = {} but the samples of {} are {}", model.input->str(),
-                                      data->folder.string(), data->sample_shape.str()));
-    }
-    if (model.classes && *model.classes < data->classes) {
-        throw ConfigError(fmt::format("model.classes = {} but {} has {} classes", *model.classes,
-                                      data->folder.string(), data->classes));
-    }
-    model.input = data->sample_shape;
-    if (!model.classes) model.classes = data->classes;
+    if (data) model.data = model_data(*data);
     return model;
 }
 
@@ -51,6 +42,7 @@ ParallelSpec parallel_spec(const JobSpec& spec, int world) {
     parallel.virtual_shards = spec.parallel.virtual_shards;
     parallel.bucket_bytes = spec.parallel.bucket_bytes;
     parallel.algorithm = spec.parallel.algorithm;
+    parallel.canonical = spec.job.canonical;
     return parallel;
 }
 
@@ -77,6 +69,8 @@ PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use)
     layers::Rewritten rewritten = layers::fuse_bias_activation(build_model(fitted(spec_.model, data_)));
     rewrites_ = std::move(rewritten.lines);
     graph_ = std::make_unique<layers::ModelGraph>(std::move(rewritten.graph));
+    (void)param_settings(spec_.optimizer,
+                         *graph_);  // a group that matches nothing is told before anything runs
     selection_ = std::make_unique<Selection>(*graph_, backend_.providers,
                                              SelectionOptions{threads, spec_.job.workspace_cap});
     plan_ = std::make_unique<ParallelPlan>(*selection_, parallel_spec(spec_, world), world,

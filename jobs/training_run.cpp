@@ -33,14 +33,17 @@ double quantile(std::vector<double> values, double q) {
     return values[at];
 }
 
-ExecutorParts parts_of(const PlannedJob& job, comm::Communicator& comm, ModelState& state, TraceSink* trace) {
+ExecutorParts parts_of(const PlannedJob& job, comm::Communicator& comm, ModelState& state, StepGuard& guard,
+                       TraceSink* trace) {
     ExecutorParts parts;
     parts.plan = &job.plan();
     parts.rank = comm.rank();
     parts.state = &state;
+    parts.guard = &guard;
     parts.device = &job.device();
     parts.comm = &comm;
     parts.trace = trace;
+    parts.seed = job.spec().job.seed;
     parts.eval_batch = job.eval_rows();
     return parts;
 }
@@ -53,11 +56,14 @@ TrainingRun::TrainingRun(const PlannedJob& job, comm::Communicator& comm)
       progress_(comm.rank() == 0 ? job.spec().telemetry.progress : Progress::Mode::off),
       trace_(comm.rank()),
       state_(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory()),
-      executor_(parts_of(job, comm, state_, job.spec().telemetry.trace_steps > 0 ? &trace_ : nullptr)),
+      guard_(job.spec().job.nan),
+      executor_(
+          parts_of(job, comm, state_, guard_, job.spec().telemetry.trace_steps > 0 ? &trace_ : nullptr)),
       drill_(comm.rank()),
       schedule_(job.spec().schedule),
       step_deadline_(job.spec().deadline.step.value_or(first_steps_deadline)) {
     schedule_.horizon = job.horizon();
+    if (job.spec().job.early_stop) early_stop_.emplace(*job.spec().job.early_stop);
     if (comm.rank() == 0) folder_.emplace(job.spec().job.output);
     if (job.spec().telemetry.trace_steps > 0) comm.set_trace(&trace_);
 }
@@ -82,7 +88,7 @@ void TrainingRun::run() {
                        job_.graph_text() + job_.plan_text() + job_.program_text(0) + job_.memory_text(0));
     }
     restore_or_initialise();
-    if (position_.step >= last_step()) {
+    if (position_.step >= last_step() || ended_early_) {
         progress_.message(fmt::format(
             "already at step {} of {}: nothing to train. Raise job.epochs, or name another job.output",
             position_.step, last_step()));
@@ -91,13 +97,17 @@ void TrainingRun::run() {
         train();
     }
     write_trace();
-    write_summary(position_.step >= job_.horizon() ? "done" : "stopped");
+    write_summary(position_.step >= job_.horizon() || ended_early_ ? "done" : "stopped");
 }
 
 void TrainingRun::restore_or_initialise() {
     if (const auto checkpoint = find_checkpoint(job_.spec())) {
         position_ = restore_checkpoint(job_, state_, *checkpoint);
         saved_step_ = position_.step;
+        guard_ = StepGuard(job_.spec().job.nan, position_.skipped);
+        if (early_stop_)
+            early_stop_.emplace(*job_.spec().job.early_stop, position_.best_val_loss, position_.without_gain);
+        ended_early_ = job_.spec().job.early_stop && position_.without_gain >= *job_.spec().job.early_stop;
         progress_.message(fmt::format("resumed from {} at step {}", checkpoint->string(), position_.step));
     } else {
         state_.initialise(job_.spec().job.seed);
@@ -114,7 +124,7 @@ void TrainingRun::train() {
     comm_.barrier("start of training", Deadline::in_seconds(spec.deadline.join));
     trace_.set_zero(Clock::now());
     const std::int64_t first = position_.step;
-    while (position_.step < last_step()) {
+    while (position_.step < last_step() && !ended_early_) {
         const std::int64_t at = position_.step - first;
         trace_.record(at >= first_traced_step && at < first_traced_step + spec.telemetry.trace_steps);
         drill_.before_step(position_.step);
@@ -132,10 +142,14 @@ StepReport TrainingRun::one_step(io::BatchLoader& loader) {
     const double waited = seconds_since(begin);
     const VirtualShards& shards = job_.plan().shards();
     const bool is_short = shards.step_samples(position_.cursor.step_in_epoch) < shards.batch();
-    const UpdateScalars scalars{schedule_.at(position_.step), 1, position_.step + 1};
-    StepReport report = executor_.step(is_short ? StepKind::short_last : StepKind::full,
-                                       {batch.x(), batch.y(), batch.samples()}, scalars,
-                                       Deadline::in_seconds(step_deadline_));
+    StepInputs inputs;
+    inputs.kind = is_short ? StepKind::short_last : StepKind::full;
+    inputs.batch = {batch.x(), std::as_bytes(batch.y()), batch.samples()};
+    inputs.step = position_.step;
+    inputs.lr = schedule_.at(position_.step);
+    inputs.update = position_.step + 1 - guard_.skipped();
+    inputs.deadline = Deadline::in_seconds(step_deadline_);
+    StepReport report = executor_.step(inputs);
     report.times.data_wait = waited;
     report.times.total += waited;
     return report;
@@ -144,8 +158,14 @@ StepReport TrainingRun::one_step(io::BatchLoader& loader) {
 void TrainingRun::after_step(const StepReport& report) {
     ++position_.step;
     ++position_.cursor.step_in_epoch;
-    samples_ += report.samples;
-    last_loss_ = report.loss();
+    position_.skipped = guard_.skipped();
+    if (report.skipped) {
+        progress_.message(
+            fmt::format("step {}: not finite, skipped ({} so far)", position_.step, guard_.skipped()));
+    } else {
+        samples_ += report.samples;
+        last_loss_ = report.loss();
+    }
     step_seconds_.push_back(report.times.total);
     split_.data_wait += report.times.data_wait;
     split_.compute += report.times.compute;
@@ -163,8 +183,10 @@ void TrainingRun::end_of_epoch() {
     position_.cursor.step_in_epoch = 0;
     const JobSpec& spec = job_.spec();
     if (spec.telemetry.eval_every > 0 &&
-        (position_.cursor.epoch % spec.telemetry.eval_every == 0 || position_.step >= last_step()))
+        (position_.cursor.epoch % spec.telemetry.eval_every == 0 || position_.step >= last_step())) {
         evaluate_val();
+        judge_progress();
+    }
     if (!spec.checkpoint.every_steps) save();
 }
 
@@ -174,8 +196,10 @@ void TrainingRun::set_step_deadline() {
 }
 
 void TrainingRun::log_step(const StepReport& report) {
-    loss_since_log_ += report.loss_sum;
-    samples_since_log_ += report.samples;
+    if (!report.skipped) {
+        loss_since_log_ += report.loss_sum;
+        samples_since_log_ += report.samples;
+    }
     seconds_since_log_ += report.times.total;
     const bool log_now =
         position_.step % job_.spec().telemetry.log_every == 0 || position_.step == last_step();
@@ -184,7 +208,7 @@ void TrainingRun::log_step(const StepReport& report) {
     facts.step = position_.step;
     facts.steps = last_step();
     facts.epoch = epoch_now();
-    facts.loss = loss_since_log_ / static_cast<double>(samples_since_log_);
+    facts.loss = samples_since_log_ > 0 ? loss_since_log_ / static_cast<double>(samples_since_log_) : 0;
     facts.lr = schedule_.at(position_.step - 1);
     facts.samples_per_s = rate;
     facts.seconds_left = split_.total / static_cast<double>(step_seconds_.size()) *
@@ -210,7 +234,11 @@ void TrainingRun::evaluate_val() {
     setup.loader = job_.spec().data.loader;
     setup.data_seconds = job_.spec().deadline.data;
     setup.step_seconds = step_deadline_;
-    val_ = evaluate(executor_, setup, comm_, nullptr);
+    {
+        const auto averaged = state_.with_ema();  // where the job keeps an average, it is what is judged
+        val_ = evaluate(executor_, setup, comm_, nullptr);
+    }
+
     progress_.message(fmt::format("epoch {}  val loss {:.4f}  val accuracy {:.2f} %", position_.cursor.epoch,
                                   val_->loss(), val_->accuracy() * 100));
     if (folder_) {
@@ -219,6 +247,16 @@ void TrainingRun::evaluate_val() {
                                           {"val_loss", val_->loss()},
                                           {"val_accuracy", val_->accuracy()}};
         folder_->add_metrics(line.dump());
+    }
+}
+
+void TrainingRun::judge_progress() {
+    if (!early_stop_ || !val_) return;
+    ended_early_ = early_stop_->update(val_->loss());
+    position_.best_val_loss = early_stop_->best();
+    position_.without_gain = early_stop_->without_gain();
+    if (ended_early_) {
+        progress_.message(fmt::format("no gain in {} evaluations: stopped early", position_.without_gain));
     }
 }
 
@@ -247,6 +285,7 @@ void TrainingRun::write_summary(const std::string& status) {
         {"schema", 1},
         {"status", status},
         {"steps", position_.step},
+        {"skipped_steps", guard_.skipped()},
         {"epochs", epoch_now()},
         {"world", job_.world()},
         {"layout",

@@ -13,6 +13,7 @@
 #include "jobs/planned_job.hpp"
 #include "jobs/run_folder.hpp"
 #include "runtime/exec/executor.hpp"
+#include "runtime/optim/early_stop.hpp"
 #include "runtime/telemetry/progress.hpp"
 #include "runtime/telemetry/trace_writer.hpp"
 
@@ -38,6 +39,7 @@ class TrainingRun {
     void end_of_epoch();
     void log_step(const StepReport& report);
     void evaluate_val();
+    void judge_progress();
     void save();
     void set_step_deadline();
     void write_trace();
@@ -51,12 +53,15 @@ class TrainingRun {
     Progress progress_;
     TraceWriter trace_;
     ModelState state_;
+    StepGuard guard_;
     Executor executor_;
     FaultDrill drill_;
     LrSchedule schedule_;
     Position position_;
     std::int64_t saved_step_ = -1;
     std::optional<Evaluation> val_;
+    std::optional<EarlyStop> early_stop_;
+    bool ended_early_ = false;
     double step_deadline_;
     std::vector<double> step_seconds_;
     StepTimes split_;

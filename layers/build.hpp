@@ -1,6 +1,7 @@
-// Helpers for those who build graphs: a convolution or linear layer with its bias as two nodes, the form that
-// rewrites look for. Stable names come out of it: for `name` the nodes are `name` and `name_bias`, the
-// parameters `name.weight` and `name.bias`, before and after the fusion of layers/rewrite.
+// Helpers for those who build graphs: a convolution or linear layer with what usually stands behind it, as
+// the separate nodes that rewrites look for. Names are stable: parameters keep them before and after the
+// fusions of layers/rewrite. All throw ConfigError as ModelGraph::add does, and where `op` has a bias or an
+// activation of its own.
 #pragma once
 
 #include <string>
@@ -9,9 +10,18 @@
 
 namespace trireme::layers {
 
-/// Appends `op` as node `name` and a bias as node `name_bias`; returns the bias's output. Throws ConfigError
-/// as ModelGraph::add does, and where `op` has a bias or an activation of its own.
+/// Appends `op` as node `name` and a bias as node `name_bias`; returns the bias's output. Parameters:
+/// `name.weight` and `name.bias`.
 TensorId conv_bias(ModelGraph& graph, const std::string& name, const Conv2d& op, TensorId input);
 TensorId linear_bias(ModelGraph& graph, const std::string& name, const Linear& op, TensorId input);
+
+/// Appends `op` as node `conv_name` and a batch norm, which takes the place of a bias, as node `bn_name`;
+/// returns the batch norm's output. Parameters: `conv_name.weight`, `bn_name.weight`, `bn_name.bias`;
+/// buffers: `bn_name.running_mean`, `bn_name.running_var`. So "layer1.0.conv1" and "layer1.0.bn1" give the
+/// names that torchvision's networks have.
+TensorId conv_bn(ModelGraph& graph, const std::string& conv_name, const std::string& bn_name,
+                 const Conv2d& op, TensorId input);
+/// The same as nodes `name` and `name_bn`, then a relu as node `name_relu`, whose output is returned.
+TensorId conv_bn_relu(ModelGraph& graph, const std::string& name, const Conv2d& op, TensorId input);
 
 }  // namespace trireme::layers

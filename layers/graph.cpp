@@ -71,12 +71,22 @@ TensorId ModelGraph::add(std::string node_name, Op op, const std::vector<TensorI
     const Shape output = checked_output(node_name, op, inputs);
     std::vector<ParamId> params;
     for (ParamSpec& spec : wanted_params(node_name, op, inputs)) params.push_back(add_param(std::move(spec)));
-    return append({std::move(node_name), op, inputs, -1, std::move(params)}, output);
+    std::vector<BufferId> buffers;
+    for (BufferSpec& spec : wanted_buffers(node_name, op, inputs))
+        buffers.push_back(add_buffer(std::move(spec)));
+    return append({std::move(node_name), op, inputs, -1, std::move(params), std::move(buffers)}, output);
 }
 
 TensorId ModelGraph::add_with_params(std::string node_name, Op op, const std::vector<TensorId>& inputs,
-                                     std::vector<ParamId> params) {
+                                     std::vector<ParamId> params, std::vector<BufferId> buffers) {
     const Shape output = checked_output(node_name, op, inputs);
+    check_params(node_name, op, inputs, params);
+    check_buffers(node_name, op, inputs, buffers);
+    return append({std::move(node_name), op, inputs, -1, std::move(params), std::move(buffers)}, output);
+}
+
+void ModelGraph::check_params(const std::string& node_name, const Op& op, const std::vector<TensorId>& inputs,
+                              const std::vector<ParamId>& params) const {
     const std::vector<ParamSpec> wanted = wanted_params(node_name, op, inputs);
     if (params.size() != wanted.size()) {
         throw ConfigError(fmt::format("node {}: {} has {} parameters, but {} are given", node_name,
@@ -94,18 +104,70 @@ TensorId ModelGraph::add_with_params(std::string node_name, Op op, const std::ve
                                           given.shape.str()));
         }
     }
-    return append({std::move(node_name), op, inputs, -1, std::move(params)}, output);
+}
+
+void ModelGraph::check_buffers(const std::string& node_name, const Op& op,
+                               const std::vector<TensorId>& inputs,
+                               const std::vector<BufferId>& buffers) const {
+    const std::vector<BufferSpec> wanted = wanted_buffers(node_name, op, inputs);
+    if (buffers.size() != wanted.size()) {
+        throw ConfigError(fmt::format("node {}: {} has {} buffers, but {} are given", node_name, name_of(op),
+                                      wanted.size(), buffers.size()));
+    }
+    for (std::size_t i = 0; i < buffers.size(); ++i) {
+        if (buffers[i] < 0 || static_cast<std::size_t>(buffers[i]) >= buffers_.size()) {
+            throw ConfigError(fmt::format("node {}: buffer {} does not exist; the model has {}", node_name,
+                                          buffers[i], buffers_.size()));
+        }
+        const BufferSpec& given = buffer(buffers[i]);
+        if (given.shape != wanted[i].shape) {
+            throw ConfigError(fmt::format("node {}: {} needs a buffer of shape {}, but {} has shape {}",
+                                          node_name, name_of(op), wanted[i].shape.str(), given.name,
+                                          given.shape.str()));
+        }
+        for (const Node& other : nodes_) {
+            if (std::find(other.buffers.begin(), other.buffers.end(), buffers[i]) == other.buffers.end())
+                continue;
+            throw ConfigError(fmt::format("node {}: buffer {} belongs to node {}: give each node its own",
+                                          node_name, given.name, other.name));
+        }
+    }
 }
 
 ParamId ModelGraph::add_param(ParamSpec spec) {
     check_name("parameter", spec.name);
-    if (has_name(params_, spec.name)) {
+    if (has_name(params_, spec.name) || has_name(buffers_, spec.name)) {
         throw ConfigError(fmt::format("model {}: parameter {} exists already: parameter names must be unique",
                                       name_, spec.name));
     }
     rules::checked_elements(spec.shape, "parameter " + spec.name);
     params_.push_back(std::move(spec));
     return static_cast<ParamId>(params_.size() - 1);
+}
+
+BufferId ModelGraph::add_buffer(BufferSpec spec) {
+    check_name("buffer", spec.name);
+    if (has_name(buffers_, spec.name) || has_name(params_, spec.name)) {
+        throw ConfigError(fmt::format(
+            "model {}: a buffer or parameter {} exists already: names of saved tensors must be unique", name_,
+            spec.name));
+    }
+    rules::checked_elements(spec.shape, "buffer " + spec.name);
+    buffers_.push_back(std::move(spec));
+    return static_cast<BufferId>(buffers_.size() - 1);
+}
+
+/// Backward gives a node one gradient for each input; a tensor that is read twice by one node would need two
+/// in one place.
+void ModelGraph::check_distinct(const std::string& node_name, const Op& op,
+                                const std::vector<TensorId>& inputs) const {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (std::find(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(i), inputs[i]) ==
+            inputs.begin() + static_cast<std::ptrdiff_t>(i))
+            continue;
+        throw ConfigError(fmt::format("node {}: {} reads {} twice: name each input once", node_name,
+                                      name_of(op), tensor(inputs[i]).name));
+    }
 }
 
 Shape ModelGraph::checked_output(const std::string& node_name, const Op& op,
@@ -134,6 +196,7 @@ Shape ModelGraph::checked_output(const std::string& node_name, const Op& op,
     } catch (const ConfigError& error) {
         throw ConfigError(fmt::format("node {}: {}", node_name, error.what()));
     }
+    check_distinct(node_name, op, inputs);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const TensorSpec& in = tensor(inputs[i]);
         if (in.dtype == input_dtype(op, i)) continue;
@@ -151,6 +214,11 @@ std::vector<ParamSpec> ModelGraph::wanted_params(const std::string& node_name, c
     } catch (const ConfigError& error) {
         throw ConfigError(fmt::format("node {}: {}", node_name, error.what()));
     }
+}
+
+std::vector<BufferSpec> ModelGraph::wanted_buffers(const std::string& node_name, const Op& op,
+                                                   const std::vector<TensorId>& inputs) const {
+    return buffers_of(op, tensor(inputs.front()).shape, node_name);
 }
 
 TensorId ModelGraph::append(Node node, const Shape& output) {
@@ -179,7 +247,9 @@ std::vector<NodeId> ModelGraph::readers_of(TensorId id) const {
 Cost ModelGraph::total_cost() const {
     Cost total;
     for (const Node& node : nodes_) {
-        const Cost cost = cost_of(node.op, tensor(node.inputs.front()).shape, tensor(node.output).shape);
+        std::vector<Shape> inputs;
+        for (TensorId id : node.inputs) inputs.push_back(tensor(id).shape);
+        const Cost cost = cost_of(node.op, inputs, tensor(node.output).shape);
         total.forward_flops += cost.forward_flops;
         total.backward_input_flops += cost.backward_input_flops;
         total.backward_weight_flops += cost.backward_weight_flops;
@@ -198,10 +268,14 @@ std::string ModelGraph::str() const {
         for (TensorId id : node.inputs) text += fmt::format(" {}{}", tensor(id).name, tensor(id).shape.str());
         text += fmt::format(" -> {}", tensor(node.output).shape.str());
         for (ParamId id : node.params) text += fmt::format(" {}", param(id).name);
+        for (BufferId id : node.buffers) text += fmt::format(" {}", buffer(id).name);
         text += '\n';
     }
     for (const ParamSpec& spec : params_) {
         text += fmt::format("param {}: {} {}\n", spec.name, spec.shape.str(), init_text(spec.init));
+    }
+    for (const BufferSpec& spec : buffers_) {
+        text += fmt::format("buffer {}: {} start {:.9g}\n", spec.name, spec.shape.str(), spec.start);
     }
     const Cost cost = total_cost();
     text += fmt::format(

@@ -16,6 +16,7 @@ namespace trireme::layers {
 using TensorId = int;
 using ParamId = int;
 using NodeId = int;
+using BufferId = int;
 
 /// How a parameter starts. Values are functions of (seed, parameter name, element index), so that they do not
 /// depend on ranks or sharding.
@@ -38,12 +39,21 @@ struct ParamSpec {
     Init init;
 };
 
+/// State that a node carries beside its parameters: not trained, not differentiated, but saved in
+/// checkpoints, such as "bn1.running_mean". All elements start as `start`.
+struct BufferSpec {
+    std::string name;
+    Shape shape;
+    double start = 0;
+};
+
 struct Node {
     std::string name;
     Op op;
     std::vector<TensorId> inputs;
     TensorId output = -1;
-    std::vector<ParamId> params;  ///< weight, then bias
+    std::vector<ParamId> params;    ///< weight, then bias
+    std::vector<BufferId> buffers;  ///< running_mean, then running_var
 };
 
 /// Work per sample: floating-point operations (a multiply-add counts two) and bytes of activations and
@@ -57,23 +67,25 @@ struct Cost {
 };
 
 /// Invariant: nodes stand in an order in which every tensor is made before it is read. Node names are unique;
-/// a node's output tensor has the node's name, the model's own tensors are "input" and "target". Parameter
-/// names are unique, and a parameter may be read by several nodes.
+/// a node's output tensor has the node's name, the model's own tensors are "input" and "target". Names of
+/// parameters and buffers are unique, and a parameter may be read by several nodes; a buffer belongs to one.
 class ModelGraph {
   public:
     /// `input` is the sample's shape as the data set has it; `target` its shape and dtype ({} and i32: class
-    /// index).
+    /// index; [k] and f32: a vector).
     ModelGraph(std::string name, Shape input, Shape target, DType target_dtype);
 
     /// Appends a node reading `inputs`; infers and checks shapes, makes the op's parameters as `name.weight`
-    /// and `name.bias` with their default initial distribution. Returns its output tensor. Throws ConfigError
-    /// naming the node, the op and the shapes that do not fit.
+    /// and `name.bias` with their default initial distribution, and its buffers. Returns its output tensor.
+    /// Throws ConfigError naming the node, the op and the shapes that do not fit.
     TensorId add(std::string node_name, Op op, const std::vector<TensorId>& inputs);
-    /// The same with parameters that exist already (rewrites, tied weights).
+    /// The same with parameters and buffers that exist already (rewrites, tied weights).
     TensorId add_with_params(std::string node_name, Op op, const std::vector<TensorId>& inputs,
-                             std::vector<ParamId> params);
+                             std::vector<ParamId> params, std::vector<BufferId> buffers = {});
     /// Adds a parameter without a node; used by rewrites and by `add`.
     ParamId add_param(ParamSpec spec);
+    /// The same for a buffer.
+    BufferId add_buffer(BufferSpec spec);
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] TensorId input() const { return 0; }
@@ -84,12 +96,16 @@ class ModelGraph {
     [[nodiscard]] const std::vector<Node>& nodes() const { return nodes_; }
     [[nodiscard]] const std::vector<TensorSpec>& tensors() const { return tensors_; }
     [[nodiscard]] const std::vector<ParamSpec>& params() const { return params_; }
+    [[nodiscard]] const std::vector<BufferSpec>& buffers() const { return buffers_; }
     [[nodiscard]] const Node& node(NodeId id) const { return nodes_.at(static_cast<std::size_t>(id)); }
     [[nodiscard]] const TensorSpec& tensor(TensorId id) const {
         return tensors_.at(static_cast<std::size_t>(id));
     }
     [[nodiscard]] const ParamSpec& param(ParamId id) const {
         return params_.at(static_cast<std::size_t>(id));
+    }
+    [[nodiscard]] const BufferSpec& buffer(BufferId id) const {
+        return buffers_.at(static_cast<std::size_t>(id));
     }
     [[nodiscard]] Elements parameter_count() const;
     /// Nodes that read a tensor, in order.
@@ -99,27 +115,40 @@ class ModelGraph {
     /// of the model's input too.
     [[nodiscard]] Cost total_cost() const;
 
-    /// A line a node (op, attributes, shapes, parameters), a line a parameter and the totals, stable: for
-    /// `inspect`, golden tests and the plan hash.
+    /// A line a node (op, attributes, shapes, parameters, buffers), a line a parameter, a line a buffer and
+    /// the totals, stable: for `inspect`, golden tests and the plan hash.
     [[nodiscard]] std::string str() const;
 
   private:
     [[nodiscard]] Shape checked_output(const std::string& node_name, const Op& op,
                                        const std::vector<TensorId>& inputs) const;
+    void check_distinct(const std::string& node_name, const Op& op,
+                        const std::vector<TensorId>& inputs) const;
     [[nodiscard]] std::vector<ParamSpec> wanted_params(const std::string& node_name, const Op& op,
                                                        const std::vector<TensorId>& inputs) const;
+    [[nodiscard]] std::vector<BufferSpec> wanted_buffers(const std::string& node_name, const Op& op,
+                                                         const std::vector<TensorId>& inputs) const;
+    void check_params(const std::string& node_name, const Op& op, const std::vector<TensorId>& inputs,
+                      const std::vector<ParamId>& params) const;
+    void check_buffers(const std::string& node_name, const Op& op, const std::vector<TensorId>& inputs,
+                       const std::vector<BufferId>& buffers) const;
     TensorId append(Node node, const Shape& output);
 
     std::string name_;
     std::vector<TensorSpec> tensors_;
     std::vector<ParamSpec> params_;
+    std::vector<BufferSpec> buffers_;
     std::vector<Node> nodes_;
 };
 
 /// "out_channels=20, kernel=5x5, ..."; empty for ops without attributes.
 [[nodiscard]] std::string attributes_of(const Op& op);
-/// How many tensors the op reads.
+/// How many tensors the op reads, at least; reads_more: any number beyond it is fine too (add, concat).
 [[nodiscard]] std::size_t input_count(const Op& op);
+[[nodiscard]] bool reads_more(const Op& op);
+/// True for ops that end a model: inputs are what the model gives and the target, the output is the loss of a
+/// sample.
+[[nodiscard]] bool is_loss(const Op& op);
 /// Element type of input `index`: fp32, or i32 for the class index of a loss.
 [[nodiscard]] DType input_dtype(const Op& op, std::size_t index);
 /// Shape of the output of `op` for these inputs (per sample). Throws ConfigError that names the shapes.
@@ -128,7 +157,14 @@ class ModelGraph {
 [[nodiscard]] std::vector<ParamSpec> params_of(const Op& op, const Shape& input,
                                                const std::string& node_name);
 
-[[nodiscard]] Cost cost_of(const Op& op, const Shape& input, const Shape& output);
+/// running_mean, then running_var, of a batch norm; empty for all other ops.
+[[nodiscard]] std::vector<BufferSpec> buffers_of(const Op& op, const Shape& input,
+                                                 const std::string& node_name);
+/// How many fp32 statistics one forward in training writes for the step's update of the running statistics:
+/// three a channel for a batch norm, else none. Their meaning is told at BatchNorm.
+[[nodiscard]] std::int64_t statistics_of(const Op& op, const Shape& input);
+
+[[nodiscard]] Cost cost_of(const Op& op, const std::vector<Shape>& inputs, const Shape& output);
 
 /// What a straightforward backward of `op` reads besides the gradient of its output. A kernel may need less
 /// or keep state of its own (runtime/kernels/kernel.hpp).

@@ -20,14 +20,23 @@ std::size_t input_count(const Op& op) {
     return std::visit([](const auto& o) { return rules::input_count(o); }, op);
 }
 
+bool reads_more(const Op& op) {
+    return std::visit([]<class O>(const O&) { return rules::Joining<O>; }, op);
+}
+
+bool is_loss(const Op& op) {
+    return std::visit([]<class O>(const O&) { return rules::Loss<O>; }, op);
+}
+
 DType input_dtype(const Op& op, std::size_t index) {
     return std::visit([&](const auto& o) { return rules::input_dtype(o, index); }, op);
 }
 
 Shape infer_shape(const Op& op, const std::vector<Shape>& inputs) {
-    if (inputs.size() != input_count(op)) {
-        throw ConfigError(fmt::format("{}: {} inputs are given, but it reads {}", name_of(op), inputs.size(),
-                                      input_count(op)));
+    const std::size_t least = input_count(op);
+    if (inputs.size() < least || (inputs.size() > least && !reads_more(op))) {
+        throw ConfigError(fmt::format("{}: {} inputs are given, but it reads {}{}", name_of(op),
+                                      inputs.size(), least, reads_more(op) ? " or more" : ""));
     }
     for (const Shape& input : inputs)
         rules::checked_elements(input, fmt::format("{}: an input", name_of(op)));
@@ -40,8 +49,16 @@ std::vector<ParamSpec> params_of(const Op& op, const Shape& input, const std::st
     return std::visit([&](const auto& o) { return rules::params(o, input, node_name); }, op);
 }
 
-Cost cost_of(const Op& op, const Shape& input, const Shape& output) {
-    return std::visit([&](const auto& o) { return rules::cost(o, input, output); }, op);
+std::vector<BufferSpec> buffers_of(const Op& op, const Shape& input, const std::string& node_name) {
+    return std::visit([&](const auto& o) { return rules::buffers(o, input, node_name); }, op);
+}
+
+std::int64_t statistics_of(const Op& op, const Shape& input) {
+    return std::visit([&](const auto& o) { return rules::statistics(o, input); }, op);
+}
+
+Cost cost_of(const Op& op, const std::vector<Shape>& inputs, const Shape& output) {
+    return std::visit([&](const auto& o) { return rules::cost(o, inputs, output); }, op);
 }
 
 BackwardNeeds backward_needs(const Op& op) {

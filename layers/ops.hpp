@@ -68,12 +68,91 @@ struct Flatten {
 };
 
 /// Inputs: logits [classes], target (class index, i32). Output: the loss of each sample (nats), not averaged.
-/// The gradient is that of the *sum* over samples; the mean is taken once, at the optimizer step.
+/// The gradient is that of the *sum* over samples; the mean is taken once, at the optimizer step. This holds
+/// for all losses. With label smoothing s (Szegedy and others, 2016) the label is compared with probability
+/// 1 - s + s / classes at its class and s / classes at every other one.
 struct SoftmaxCrossEntropy {
+    double label_smoothing = 0;  ///< in [0, 1)
     bool operator==(const SoftmaxCrossEntropy&) const = default;
 };
 
-using Op = std::variant<Conv2d, Linear, Bias, Relu, Tanh, Sigmoid, Pool2d, Flatten, SoftmaxCrossEntropy>;
+/// Ioffe and Szegedy, "Batch Normalization", 2015; over the last axis. In training
+///
+///     y = (x - mean) / sqrt(variance + eps) * weight + bias
+///
+/// with mean and biased variance of a channel over the launch's n values: its samples times the positions of
+/// one sample. In evaluation mean and variance are the buffers running_mean and running_var. Parameters:
+/// weight (ones), bias (zeros).
+///
+/// A forward in training writes statistics [3, channels], fp32, as sums that launches can be added by:
+///
+///     n mean;   n (unbiased variance), where n = 1 leaves the biased one;   n mean^2
+///
+/// Once a step, with S0, S1, S2 and N the sums over all launches, batch_mean = S0 / N and batch_var = S1 / N
+/// + S2 / N - batch_mean^2 (mean of the variances plus variance of the means), and each buffer becomes
+/// (1 - momentum) * buffer + momentum * batch value.
+struct BatchNorm {
+    double eps = 1e-5;
+    double momentum = 0.1;  ///< in [0, 1]
+    bool operator==(const BatchNorm&) const = default;
+};
+
+/// Srivastava and others, 2014, in the inverted form: in training an element is kept with probability 1 - p
+/// and then scaled by 1 / (1 - p); in evaluation nothing happens. Element e of the sample that stands at
+/// position q of the global batch is kept when
+///
+///     RandomStream(seed, "dropout/" + node name, step).uniform(q * elements of a sample + e) >= p
+///
+/// compared in double precision, seed, step and position as in LaunchContext. Backward draws the same numbers
+/// again.
+struct Dropout {
+    double p = 0.5;  ///< in [0, 1)
+    bool operator==(const Dropout&) const = default;
+};
+
+/// The sum of two or more tensors of one shape.
+struct Add {
+    bool operator==(const Add&) const = default;
+};
+
+/// Two or more tensors, one behind the other along the last axis; all other axes must agree.
+struct Concat {
+    bool operator==(const Concat&) const = default;
+};
+
+/// [height, width, channels] -> [channels]: the mean over all positions.
+struct GlobalAveragePool {
+    bool operator==(const GlobalAveragePool&) const = default;
+};
+
+/// Hendrycks and Gimpel, 2016: x times the normal distribution function of x, or with `tanh` its
+/// approximation x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), which GPT-2 was trained with.
+struct Gelu {
+    bool tanh = false;
+    bool operator==(const Gelu&) const = default;
+};
+
+/// Ba, Kiros and Hinton, 2016: y = (x - mean) / sqrt(variance + eps) * weight + bias with mean and biased
+/// variance over the last axis. Parameters: weight (ones), bias (zeros).
+struct LayerNorm {
+    double eps = 1e-5;
+    bool operator==(const LayerNorm&) const = default;
+};
+
+/// Inputs: logits [k], target [k], fp32 from 0 to 1. Output: the mean over k of
+/// -t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)), in a form that does not overflow.
+struct BceWithLogits {
+    bool operator==(const BceWithLogits&) const = default;
+};
+
+/// Inputs: prediction [k], target [k], fp32. Output: the mean over k of the squared difference.
+struct MeanSquaredError {
+    bool operator==(const MeanSquaredError&) const = default;
+};
+
+using Op =
+    std::variant<Conv2d, Linear, Bias, Relu, Tanh, Sigmoid, Pool2d, Flatten, SoftmaxCrossEntropy, BatchNorm,
+                 Dropout, Add, Concat, GlobalAveragePool, Gelu, LayerNorm, BceWithLogits, MeanSquaredError>;
 
 /// "conv2d", "linear", ...
 [[nodiscard]] std::string_view name_of(const Op& op);

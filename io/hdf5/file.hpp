@@ -101,6 +101,7 @@ class File {
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
     [[nodiscard]] Attributes attributes() const { return {handle_.id(), {path_, ""}}; }
+    [[nodiscard]] hid_t id() const { return handle_.id(); }
     [[nodiscard]] bool has(const std::string& name) const;
     [[nodiscard]] Dataset open_dataset(const std::string& name) const;
     void create_group(const std::string& name) const;

@@ -41,6 +41,21 @@ void require_schema(const Attributes& root, const std::filesystem::path& path) {
     }
 }
 
+void read_target_kind(const Attributes& root, const std::filesystem::path& path, DataSetInfo& set) {
+    set.target_kind = root.text("target_kind");
+    const bool vectors = set.target_kind == target_multi_hot || set.target_kind == target_float;
+    require(set.target_kind == target_class || (vectors && set.schema >= 2), {path, "attribute target_kind"},
+            fmt::format("targets of kind '{}' are not known", set.target_kind));
+    if (set.schema < 2) return;
+    const std::vector<std::int64_t> dims = root.ints("target_shape");
+    const bool fits = vectors
+                          ? dims.size() == 1 && dims[0] == set.classes && set.classes <= max_target_elements
+                          : dims.empty();
+    require(fits, {path, "attribute target_shape"},
+            fmt::format("does not fit {} outputs of kind '{}'", set.classes, set.target_kind));
+    set.target_shape = Shape(dims);
+}
+
 void read_metadata(const Attributes& root, const std::filesystem::path& path, ShardHeader& header) {
     DataSetInfo& set = header.set;
     set.schema = root.integer("schema");
@@ -61,10 +76,14 @@ void read_metadata(const Attributes& root, const std::filesystem::path& path, Sh
     set.source = root.text("source");
     set.licence = root.text("licence");
     set.import_seed = root.unsigned_integer("import_seed");
-    set.target_kind = root.text("target_kind");
-    require(set.target_kind == target_class, {path, "attribute target_kind"},
-            fmt::format("targets of kind '{}' are not known", set.target_kind));
+    read_target_kind(root, path, set);
     set.fingerprint = root.text("fingerprint");
+}
+
+std::vector<std::int64_t> rows_of(std::int64_t rows, const Shape& row) {
+    std::vector<std::int64_t> dims = row.dims();
+    dims.insert(dims.begin(), rows);
+    return dims;
 }
 
 /// Checks the data sets of one split against each other and returns their rows.
@@ -82,7 +101,9 @@ std::int64_t check_split(const File& file, const std::string& split, DataSetInfo
     }
     require(bytes <= max_sample_bytes, x.place(), "has samples of an impossible size");
     require(x.dtype() == DType::u8 || x.dtype() == DType::f32, x.place(), "is neither uint8 nor float32");
-    require(y.dtype() == DType::i32, y.place(), "is not int32");
+    require(
+        y.dtype() == set.target_dtype(), y.place(),
+        fmt::format("is not {}, as targets of kind '{}' are", name_of(set.target_dtype()), set.target_kind));
     if (first) {
         set.sample_shape = shape;
         set.x_dtype = x.dtype();
@@ -90,11 +111,10 @@ std::int64_t check_split(const File& file, const std::string& split, DataSetInfo
     require(shape == set.sample_shape && x.dtype() == set.x_dtype, x.place(),
             fmt::format("has samples {} of {} where others have {} of {}", shape.str(), name_of(x.dtype()),
                         set.sample_shape.str(), name_of(set.x_dtype)));
-    std::vector<std::int64_t> expected = shape.dims();
-    expected.insert(expected.begin(), set.block_samples());
-    require(chunk == expected && y.chunk_dims() == std::vector{expected[0]}, x.place(),
-            fmt::format("is not cut into blocks of {} samples, as schema {} is", expected[0], shard_schema));
-    require(y.dims() == std::vector{dims[0]}, y.place(), "has another count than x");
+    const std::int64_t block = set.block_samples();
+    require(chunk == rows_of(block, shape) && y.chunk_dims() == rows_of(block, set.target_shape), x.place(),
+            fmt::format("is not cut into blocks of {} samples, as schema {} is", block, set.schema));
+    require(y.dims() == rows_of(dims[0], set.target_shape), y.place(), "has other extents than x asks for");
     return dims[0];
 }
 

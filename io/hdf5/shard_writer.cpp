@@ -20,6 +20,7 @@ void put_header(const hdf5::Attributes& root, const DataSetInfo& set, int shard)
     root.put_int("classes", set.classes);
     root.put_texts("class_names", set.class_names);
     root.put_text("target_kind", set.target_kind);
+    if (set.schema >= 2) root.put_ints("target_shape", set.target_shape.dims());
     root.put_text("source", set.source);
     root.put_text("licence", set.licence);
     root.put_unsigned("import_seed", set.import_seed);
@@ -57,22 +58,23 @@ void ShardWriter::write_split(const std::string& name, std::int64_t samples, con
     file_->create_group("/" + name);
     const hdf5::Dataset x =
         file_->create_chunked("/" + name + "/x", {set_.x_dtype, samples, block, set_.sample_shape, deflate_});
-    const hdf5::Dataset y =
-        file_->create_chunked("/" + name + "/y", {DType::i32, samples, block, Shape(), deflate_});
+    const hdf5::Dataset y = file_->create_chunked(
+        "/" + name + "/y", {set_.target_dtype(), samples, block, set_.target_shape, deflate_});
     SplitSums& sums = sums_[name];
     sums.samples = samples;
     std::vector<std::byte> rows(static_cast<std::size_t>(samples > 0 ? block * row_bytes : 0));
-    std::vector<std::int32_t> targets(samples > 0 ? static_cast<std::size_t>(block) : 0);
+    const std::int64_t target_bytes = set_.target_bytes();
+    std::vector<std::byte> targets(static_cast<std::size_t>(samples > 0 ? block * target_bytes : 0));
     for (std::int64_t row = 0; row < samples; row += block) {
         const std::size_t valid = static_cast<std::size_t>(std::min(block, samples - row));
         // The rest of a short block is zeros, so that equal contents are equal bytes.
         std::fill(rows.begin(), rows.end(), std::byte{0});
-        std::fill(targets.begin(), targets.end(), 0);
+        std::fill(targets.begin(), targets.end(), std::byte{0});
         const auto x_rows = std::span(rows).first(valid * static_cast<std::size_t>(row_bytes));
-        const auto y_rows = std::span(targets).first(valid);
+        const auto y_rows = std::span(targets).first(valid * static_cast<std::size_t>(target_bytes));
         fill(row, x_rows, y_rows);
         write_block(x, row / block, rows);
-        write_block(y, row / block, std::as_bytes(std::span(targets)));
+        write_block(y, row / block, targets);
         sums.x.push_back(xxh3(x_rows.data(), x_rows.size_bytes()));
         sums.y.push_back(xxh3(y_rows.data(), y_rows.size_bytes()));
     }

@@ -18,9 +18,8 @@ class Dataset;
 class File;
 }  // namespace hdf5
 
-/// Fills the rows from `first_row` on: x as raw bytes, y as class indices.
-using FillRows =
-    std::function<void(std::int64_t first_row, std::span<std::byte> x, std::span<std::int32_t> y)>;
+/// Fills the rows from `first_row` on: samples and targets, as they are stored.
+using FillRows = std::function<void(std::int64_t first_row, std::span<std::byte> x, std::span<std::byte> y)>;
 
 class ShardWriter {
   public:

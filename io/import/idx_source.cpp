@@ -5,6 +5,7 @@
 
 #include <zlib.h>
 
+#include "io/targets.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::io {
@@ -151,14 +152,20 @@ std::vector<SourcePart> IdxSource::parts() const {
     return list;
 }
 
-std::int32_t IdxSource::read(std::size_t part, std::int64_t index, std::span<std::byte> x) const {
+void IdxSource::read(std::size_t part, std::int64_t index, std::span<std::byte> x,
+                     std::span<std::byte> target) const {
     const Part& from = parts_.at(part);
     ensure(index >= 0 && index < from.images.dims[0], "index of a sample");
     const std::size_t bytes = static_cast<std::size_t>(shape_.elements().value);
     ensure(x.size() == bytes, "room for one sample");
     std::memcpy(x.data(), from.images.bytes.data() + static_cast<std::size_t>(index) * bytes, bytes);
+    store_class(label(part, index), target);
+}
+
+std::int32_t IdxSource::label(std::size_t part, std::int64_t index) const {
+    const Part& from = parts_.at(part);
     const std::int32_t label =
-        std::to_integer<std::int32_t>(from.labels.bytes[static_cast<std::size_t>(index)]);
+        std::to_integer<std::int32_t>(from.labels.bytes.at(static_cast<std::size_t>(index)));
     if (label >= classes_) {
         throw DataError(
             fmt::format("{}: index {}: label {} is outside 0 to {}: correct the file, or say how many "

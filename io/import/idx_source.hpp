@@ -33,7 +33,9 @@ class IdxSource final : public ImportSource {
     [[nodiscard]] std::int64_t classes() const override { return classes_; }
     [[nodiscard]] std::vector<std::string> class_names() const override { return {}; }
     [[nodiscard]] std::vector<SourcePart> parts() const override;
-    std::int32_t read(std::size_t part, std::int64_t index, std::span<std::byte> x) const override;
+    void read(std::size_t part, std::int64_t index, std::span<std::byte> x,
+              std::span<std::byte> target) const override;
+    [[nodiscard]] std::int32_t label(std::size_t part, std::int64_t index) const override;
 
   private:
     struct Part {

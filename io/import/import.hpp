@@ -37,6 +37,8 @@ struct ImportOptions {
     SplitPlan split;
     std::uint64_t seed = 0;
     bool deflate = false;  ///< smaller files, more work for every read
+    /// Every split that fractions make gets its share of each class, to one sample.
+    bool stratified = false;
 };
 
 /// Those who import together. Every member calls import_data_set with the same source, folder and options.
@@ -45,6 +47,9 @@ struct ImportTeam {
     int ranks = 1;
     /// Gives each member's text to all, in rank order; returns when all have called.
     std::function<std::vector<std::string>(std::string)> all_gather;
+    int threads = 1;  ///< of this member, for decoding
+    /// Hears now and then how many of this member's samples are done; may be empty.
+    std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)> progress = nullptr;
 
     /// A team of one.
     static ImportTeam alone();
@@ -70,7 +75,8 @@ struct ImportPlan {
     std::map<std::string, SplitLayout> splits;  ///< "train", "val", "test"
 };
 
-/// What will be written: a pure function of the source's counts and the options. Throws ConfigError.
+/// What will be written: a pure function of the source's counts (and labels, where stratified) and the
+/// options. Throws ConfigError.
 [[nodiscard]] ImportPlan plan_import(const ImportSource& source, const ImportOptions& options);
 
 /// Writes a plan to `out`, which must not exist. All members return the opened data set, or all throw.

@@ -57,6 +57,35 @@ std::vector<SourceRef> mixed(std::vector<SourceRef> samples, std::uint64_t seed,
     return result;
 }
 
+/// Deals `samples` to the splits, in their order, by the fractions.
+void deal(const std::vector<SourceRef>& samples, const SplitPlan& split, ImportPlan& plan) {
+    double sum = 0;
+    std::size_t begin = 0;
+    for (const auto& [name, fraction] : split.fractions) {
+        sum += fraction;
+        const bool last = &name == &split.fractions.back().first;
+        const std::size_t end =
+            last ? samples.size()
+                 : static_cast<std::size_t>(std::llround(sum * static_cast<double>(samples.size())));
+        std::vector<SourceRef>& order = plan.splits[name].order;
+        order.insert(order.end(), samples.begin() + static_cast<std::ptrdiff_t>(begin),
+                     samples.begin() + static_cast<std::ptrdiff_t>(end));
+        begin = end;
+    }
+}
+
+/// The same class by class; each split is mixed again, so that its classes do not lie one after the other.
+void deal_by_class(const ImportSource& source, const std::vector<SourceRef>& samples,
+                   const ImportOptions& options, ImportPlan& plan) {
+    std::map<std::int32_t, std::vector<SourceRef>> classes;
+    for (const SourceRef& ref : samples) classes[source.label(ref.part, ref.index)].push_back(ref);
+    for (const auto& [label, members] : classes) deal(members, options.split, plan);
+    for (const auto& [name, fraction] : options.split.fractions) {
+        std::vector<SourceRef>& order = plan.splits[name].order;
+        order = mixed(std::move(order), options.seed, "stratified/" + name);
+    }
+}
+
 void cut_by_fractions(const ImportSource& source, const ImportOptions& options, ImportPlan& plan) {
     const auto& fractions = options.split.fractions;
     const bool test_too =
@@ -64,23 +93,52 @@ void cut_by_fractions(const ImportSource& source, const ImportOptions& options, 
     std::vector<std::string> pooled = {"train", "val"};
     if (test_too) pooled.push_back("test");
     const std::vector<SourceRef> samples = mixed(pool(source, pooled), options.seed, "all");
-    double sum = 0;
-    std::size_t begin = 0;
-    for (const auto& [name, fraction] : fractions) {
-        sum += fraction;
-        const bool last = &name == &fractions.back().first;
-        const std::size_t end =
-            last ? samples.size()
-                 : static_cast<std::size_t>(std::llround(sum * static_cast<double>(samples.size())));
-        plan.splits[name].order.assign(samples.begin() + static_cast<std::ptrdiff_t>(begin),
-                                       samples.begin() + static_cast<std::ptrdiff_t>(end));
-        begin = end;
+    if (options.stratified) {
+        deal_by_class(source, samples, options, plan);
+    } else {
+        deal(samples, options.split, plan);
     }
     if (!test_too) plan.splits["test"].order = mixed(pool(source, {"test"}), options.seed, "test");
 }
 
+void require_stratifiable(const ImportSource& source, const ImportOptions& options) {
+    if (!options.stratified) return;
+    if (options.split.given) {
+        throw ConfigError(
+            "--stratified: cuts splits anew, but --split given keeps the source's own: name fractions, such "
+            "as --split train=0.9,val=0.1");
+    }
+    if (source.target_kind() != target_class) {
+        throw ConfigError(
+            fmt::format("--stratified: needs a class for each sample, but the targets of {} are of kind {}: "
+                        "leave it out",
+                        source.description(), source.target_kind()));
+    }
+}
+
+/// What no shard can hold is told before anything is written.
+void require_storable(const ImportSource& source) {
+    const Shape shape = source.sample_shape();
+    const std::int64_t bytes = shape.elements().value * size_of(source.dtype());
+    if (shape.rank() < 1 || bytes < 1 || bytes > max_sample_bytes || shape[shape.rank() - 1] > max_channels) {
+        throw DataError(fmt::format(
+            "{}: has samples {}: a sample has 1 to {} bytes and a last axis of at most {} entries; "
+            "give long samples one more axis",
+            source.description(), shape.str(), max_sample_bytes, max_channels));
+    }
+    if (source.classes() < 1 || source.classes() > max_classes) {
+        throw DataError(fmt::format("{}: has {} classes: there are 1 to {}", source.description(),
+                                    source.classes(), max_classes));
+    }
+}
+
+std::int64_t target_bytes(const ImportSource& source) {
+    return source.target_shape().elements().value * size_of(target_dtype_of(source.target_kind()));
+}
+
 int shards_for(const ImportSource& source, std::int64_t samples) {
-    const std::int64_t row = source.sample_shape().elements().value * size_of(source.dtype());
+    const std::int64_t row =
+        source.sample_shape().elements().value * size_of(source.dtype()) + target_bytes(source);
     const std::int64_t by_size = (samples * row + default_shard_bytes - 1) / default_shard_bytes;
     return static_cast<int>(std::clamp<std::int64_t>(by_size, default_shards, max_shards));
 }
@@ -117,6 +175,8 @@ ImportPlan plan_import(const ImportSource& source, const ImportOptions& options)
     if (options.shards < 0 || options.shards > max_shards) {
         throw ConfigError(fmt::format("--shards {}: give a number from 1 to {}", options.shards, max_shards));
     }
+    require_stratifiable(source, options);
+    require_storable(source);
     ImportPlan plan;
     plan.seed = options.seed;
     plan.deflate = options.deflate;
@@ -131,8 +191,8 @@ ImportPlan plan_import(const ImportSource& source, const ImportOptions& options)
     std::int64_t samples = 0;
     for (const auto& [name, layout] : plan.splits) samples += static_cast<std::int64_t>(layout.order.size());
     plan.shards = options.shards > 0 ? options.shards : shards_for(source, samples);
-    const std::int64_t block =
-        block_samples_for(source.sample_shape().elements().value * size_of(source.dtype()));
+    const std::int64_t block = block_samples_for(
+        source.sample_shape().elements().value * size_of(source.dtype()), target_bytes(source));
     for (auto& [name, layout] : plan.splits) {
         const std::int64_t total = static_cast<std::int64_t>(layout.order.size());
         const std::int64_t blocks = (total + block - 1) / block;

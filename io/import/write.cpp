@@ -3,6 +3,8 @@
 #include "io/hdf5/shard_writer.hpp"
 #include "io/import/channel_sums.hpp"
 #include "io/import/import.hpp"
+#include "io/import/sample_window.hpp"
+#include "io/import/together.hpp"
 #include "io/posix_file.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
@@ -12,53 +14,6 @@ namespace {
 
 using nlohmann::json;
 namespace fs = std::filesystem;
-
-/// What one member says to the others after a phase: its result, or its error.
-struct Outcome {
-    std::string result;
-    std::exception_ptr error;
-    std::string message;
-    ErrorClass error_class = ErrorClass::internal;
-};
-
-Outcome attempt(const std::function<std::string()>& work) {
-    Outcome outcome;
-    try {
-        outcome.result = work();
-    } catch (const Error& error) {
-        outcome.error = std::current_exception();
-        outcome.message = error.what();
-        outcome.error_class = error.error_class();
-    } catch (const std::exception& error) {
-        outcome.error = std::current_exception();
-        outcome.message = error.what();
-    }
-    return outcome;
-}
-
-/// Runs a phase on every member and returns all results. Where one failed all throw: itself its own error,
-/// the others one that names it.
-std::vector<std::string> together(const ImportTeam& team, const std::function<std::string()>& work) {
-    const Outcome mine = attempt(work);
-    const json said = {{"result", mine.result},
-                       {"failed", mine.error != nullptr},
-                       {"message", mine.message},
-                       {"class", static_cast<int>(mine.error_class)}};
-    const std::vector<std::string> texts =
-        team.all_gather(said.dump(-1, ' ', false, json::error_handler_t::replace));
-    if (mine.error) std::rethrow_exception(mine.error);
-    std::vector<std::string> results;
-    for (std::size_t r = 0; r < texts.size(); ++r) {
-        const json other = json::parse(texts[r]);
-        if (other.at("failed").get<bool>()) {
-            throw Error(static_cast<ErrorClass>(other.at("class").get<int>()),
-                        fmt::format("the import was given up because rank {} failed: {}", r,
-                                    other.at("message").get<std::string>()));
-        }
-        results.push_back(other.at("result").get<std::string>());
-    }
-    return results;
-}
 
 json to_json(const ShardSums& sums) {
     json result = json::object();
@@ -89,7 +44,7 @@ class Importer {
     void learn(const std::vector<std::string>& written);
     std::string seal();
     std::string publish();
-    void require_class(std::int32_t label, const SourceRef& ref) const;
+    void count(std::int64_t samples);
     [[nodiscard]] fs::path temporary_path(int shard) const {
         return temporary_ / shard_file_name(shard, plan_.shards);
     }
@@ -101,6 +56,8 @@ class Importer {
     const ImportTeam& team_;
     DataSetInfo set_;
     std::size_t channels_;
+    std::int64_t mine_ = 0;  ///< samples that this member writes
+    std::int64_t done_ = 0;
 };
 
 Importer::Importer(const ImportSource& source, const ImportPlan& plan, const fs::path& out,
@@ -110,7 +67,8 @@ Importer::Importer(const ImportSource& source, const ImportPlan& plan, const fs:
     temporary_ = out_.parent_path() / ("." + out_.filename().string() + ".importing");
     set_.sample_shape = source.sample_shape();
     set_.x_dtype = source.dtype();
-    set_.target_kind = target_class;
+    set_.target_kind = source.target_kind();
+    set_.target_shape = source.target_shape();
     set_.classes = source.classes();
     set_.class_names = source.class_names();
     set_.source = source.description();
@@ -118,6 +76,10 @@ Importer::Importer(const ImportSource& source, const ImportPlan& plan, const fs:
     set_.import_seed = plan.seed;
     set_.shards = plan.shards;
     channels_ = static_cast<std::size_t>(set_.sample_shape[set_.sample_shape.rank() - 1]);
+    for (int shard = team_.rank; shard < plan_.shards; shard += team_.ranks) {
+        for (const auto& [name, layout] : plan_.splits)
+            mine_ += layout.pieces.at(static_cast<std::size_t>(shard)).size();
+    }
 }
 
 DataSetInfo Importer::run() {
@@ -167,30 +129,23 @@ std::string Importer::write_shards() {
 std::string Importer::write_shard(int shard) {
     ChannelSums channel_sums(set_.x_dtype, channels_);
     ShardWriter writer(temporary_path(shard), set_, shard, plan_.deflate);
-    const std::size_t row_bytes = static_cast<std::size_t>(set_.sample_bytes());
     for (const char* name : split_names) {
         const SplitLayout& layout = plan_.splits.at(name);
         const IndexRange piece = layout.pieces.at(static_cast<std::size_t>(shard));
+        SampleWindow window(source_, set_, layout.order, team_.threads,
+                            [this](std::int64_t samples) { count(samples); });
         writer.write_split(name, piece.size(),
-                           [&](std::int64_t first_row, std::span<std::byte> x, std::span<std::int32_t> y) {
-                               for (std::size_t i = 0; i < y.size(); ++i) {
-                                   const SourceRef ref =
-                                       layout.order.at(static_cast<std::size_t>(piece.begin + first_row) + i);
-                                   y[i] =
-                                       source_.read(ref.part, ref.index, x.subspan(i * row_bytes, row_bytes));
-                                   require_class(y[i], ref);
-                               }
+                           [&](std::int64_t first_row, std::span<std::byte> x, std::span<std::byte> y) {
+                               window.copy(piece.begin + first_row, piece.end, x, y);
                                if (std::string_view(name) == "train") channel_sums.add(x);
                            });
     }
     return json{{"channels", channel_sums.text()}, {"splits", to_json(writer.finish())}}.dump();
 }
 
-void Importer::require_class(std::int32_t label, const SourceRef& ref) const {
-    if (label >= 0 && label < set_.classes) return;
-    throw DataError(fmt::format("{}: {} sample {}: label {} is outside 0 to {}: correct the source",
-                                set_.source, source_.parts().at(ref.part).name, ref.index, label,
-                                set_.classes - 1));
+void Importer::count(std::int64_t samples) {
+    done_ += samples;
+    if (team_.progress) team_.progress("importing", done_, mine_);
 }
 
 void Importer::learn(const std::vector<std::string>& written) {

@@ -25,7 +25,13 @@ std::span<const float> Batch::x() const {
     return {slot_->x, static_cast<std::size_t>(slot_->samples * slot_->sample_elements)};
 }
 std::span<const std::int32_t> Batch::y() const {
-    return {slot_->y, static_cast<std::size_t>(slot_->samples)};
+    if (!slot_->has_classes) return {};
+    return {reinterpret_cast<const std::int32_t*>(slot_->y), static_cast<std::size_t>(slot_->samples)};
+}
+std::span<const float> Batch::y_float() const {
+    if (slot_->has_classes) return {};
+    return {reinterpret_cast<const float*>(slot_->y),
+            static_cast<std::size_t>(slot_->samples * slot_->target_elements)};
 }
 std::span<const std::int64_t> Batch::sample_ids() const {
     return {slot_->ids, static_cast<std::size_t>(slot_->samples)};
@@ -33,10 +39,20 @@ std::span<const std::int64_t> Batch::sample_ids() const {
 
 namespace {
 
-LoaderGeometry geometry_of(const DataSetInfo& info, const VirtualShards& shards, IndexRange owned) {
+std::int64_t largest_batch(const VirtualShards& shards, IndexRange owned) {
     std::int64_t largest = 0;
     for (std::int64_t v = owned.begin; v < owned.end; ++v) largest += shards.full_leaf(v);
-    return {info.sample_shape.elements().value, info.sample_bytes(), largest, owned.size()};
+    return largest;
+}
+
+/// Whether samples are moved; refuses what cannot be.
+bool is_augmented(const DataSetInfo& info, const LoaderOptions& options) {
+    if (options.augment == Augment::none || options.split != "train") return false;
+    if (info.sample_shape.rank() == 3) return true;
+    throw ConfigError(
+        fmt::format("data.augment = crop-flip: needs images of height, width and channels, but the samples "
+                    "of {} are {}: use none",
+                    info.folder.string(), info.sample_shape.str()));
 }
 
 }  // namespace
@@ -69,6 +85,7 @@ class BatchLoader::Impl {
     void load_step(Worker& worker, std::int64_t sequence, Batch::Slot& slot);
     [[nodiscard]] std::string what_workers_do() const;
 
+    const DataSetInfo info_;
     const LoaderOptions options_;
     const VirtualShards shards_;
     const IndexRange owned_;
@@ -87,23 +104,18 @@ class BatchLoader::Impl {
 
 BatchLoader::Impl::Impl(const DataSetInfo& info, const VirtualShards& shards, IndexRange owned, Cursor start,
                         const LoaderOptions& options, TraceSink* trace)
-    : options_(options),
+    : info_(info),
+      options_(options),
       shards_(shards),
       owned_(owned),
       first_step_(start.epoch * shards.steps_per_epoch() + start.step_in_epoch),
-      layout_(geometry_of(info, shards, owned), options),
+      layout_(geometry_of(info, largest_batch(shards, owned), owned.size()), options),
       reader_(info, options.split),
       decoder_(info, options.normalize),
       staging_(host_, Bytes(layout_.staging_bytes)),
-      context_{&shards_,
-               &options_,
-               &layout_,
-               &reader_,
-               &decoder_,
-               info.sample_bytes(),
-               info.sample_shape.elements().value,
+      context_{&shards_, &options_, &layout_, &reader_, &decoder_, &info_, is_augmented(info, options),
                trace},
-      ring_(std::make_shared<BatchRing>(layout_, context_.sample_elements)) {
+      ring_(std::make_shared<BatchRing>(layout_, info_)) {
     ensure(shards.samples() == info.split(options.split).samples, "virtual shards cover the split");
     make_workers();
     for (auto& worker : workers_) threads_.emplace_back([this, &worker = *worker] { work(worker); });
@@ -118,7 +130,7 @@ void BatchLoader::Impl::make_workers() {
     std::byte* scratch = staging_.data() + owned_.size() * layout_.run_bytes;
     for (std::int64_t w = 0; w < layout_.workers; ++w) {
         auto worker = std::make_unique<Worker>(reader_.blocks());
-        const std::span room(scratch + w * layout_.scratch_bytes,
+        const std::span room(scratch + w * (layout_.scratch_bytes + layout_.augment_bytes),
                              static_cast<std::size_t>(layout_.scratch_bytes));
         for (std::int64_t i = w; i < owned_.size(); i += layout_.workers) {
             worker->feeders.emplace_back(context_, owned_.begin + i, staging_.data() + i * layout_.run_bytes,
@@ -163,8 +175,10 @@ void BatchLoader::Impl::load_step(Worker& worker, std::int64_t sequence, Batch::
     }
     for (std::size_t f = 0; f < worker.feeders.size(); ++f) {
         const std::int64_t at = samples_before(worker.shard_index[f], cursor.step_in_epoch);
-        worker.feeders[f].load_leaf(cursor.step_in_epoch,
-                                    {slot.x + at * slot.sample_elements, slot.y + at, slot.ids + at});
+        worker.feeders[f].load_leaf(
+            cursor.step_in_epoch,
+            {slot.x + at * slot.sample_elements,
+             slot.y + at * slot.target_elements * std::int64_t{sizeof(float)}, slot.ids + at});
     }
     if (context_.trace != nullptr) {
         context_.trace->span(Track::data, "load batch", begin, TraceSink::Clock::now(),

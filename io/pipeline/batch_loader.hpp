@@ -17,14 +17,17 @@
 namespace trireme::io {
 
 enum class Shuffle { global, local, none };
+enum class Augment { none, crop_flip };
 
 struct LoaderOptions {
     std::string split = "train";
     std::uint64_t seed = 0;
     Shuffle shuffle = Shuffle::global;
     bool normalize = true;  ///< (x / 255 - mean) / stddev for u8 data; false: x / 255 for u8
-    int workers = 1;        ///< reading and decoding threads
-    int prefetch = 2;       ///< batches ready ahead, >= 1
+    /// For the train split alone: other splits are served as they are.
+    Augment augment = Augment::none;
+    int workers = 1;   ///< reading and decoding threads
+    int prefetch = 2;  ///< batches ready ahead, >= 1
 };
 
 /// Where the epoch's sequence stands: the next step to load.
@@ -54,7 +57,10 @@ class Batch {
     [[nodiscard]] Cursor cursor() const;
     [[nodiscard]] std::int64_t samples() const;      ///< may be 0 in an epoch's last step
     [[nodiscard]] std::span<const float> x() const;  ///< [samples, sample shape], row-major, 64-byte aligned
+    /// Classes, one a sample; empty where targets are vectors.
     [[nodiscard]] std::span<const std::int32_t> y() const;
+    /// Target vectors, [samples, k]; empty where targets are classes.
+    [[nodiscard]] std::span<const float> y_float() const;
     /// Global positions in data-set order (not epoch order) of the samples: for predictions in input order.
     [[nodiscard]] std::span<const std::int64_t> sample_ids() const;
 
@@ -93,7 +99,12 @@ struct LoaderGeometry {
     std::int64_t sample_bytes = 0;   ///< as stored
     std::int64_t batch_samples = 0;  ///< largest batch of this rank
     std::int64_t runs = 0;           ///< virtual shards owned
+    std::int64_t target_elements = 1;
+    std::int64_t target_bytes = 4;  ///< as stored
 };
+/// Sample and target as the set stores them; batch and runs are the caller's.
+[[nodiscard]] LoaderGeometry geometry_of(const DataSetInfo& info, std::int64_t batch_samples,
+                                         std::int64_t runs);
 [[nodiscard]] Bytes planned_bytes(const LoaderGeometry& geometry, const LoaderOptions& options);
 
 }  // namespace trireme::io

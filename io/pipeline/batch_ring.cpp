@@ -2,7 +2,7 @@
 
 namespace trireme::io {
 
-BatchRing::BatchRing(const LoaderLayout& layout, std::int64_t sample_elements)
+BatchRing::BatchRing(const LoaderLayout& layout, const DataSetInfo& info)
     : parts_(layout.workers),
       memory_(host_, Bytes(layout.ring_bytes)),
       slots_(static_cast<std::size_t>(layout.slots)) {
@@ -12,9 +12,11 @@ BatchRing::BatchRing(const LoaderLayout& layout, std::int64_t sample_elements)
         slot.ring = this;
         slot.sequence = static_cast<std::int64_t>(i);
         slot.missing = parts_;
-        slot.sample_elements = sample_elements;
+        slot.sample_elements = info.sample_shape.elements().value;
+        slot.target_elements = info.target_shape.elements().value;
+        slot.has_classes = info.has_classes();
         slot.x = reinterpret_cast<float*>(next);
-        slot.y = reinterpret_cast<std::int32_t*>(next + layout.x_bytes);
+        slot.y = next + layout.x_bytes;
         slot.ids = reinterpret_cast<std::int64_t*>(next + layout.x_bytes + layout.y_bytes);
         next += layout.x_bytes + layout.y_bytes + layout.ids_bytes;
     }

@@ -24,17 +24,19 @@ struct Batch::Slot {
     std::int64_t sequence = 0;  ///< the step that it is open for
     std::int64_t missing = 0;   ///< parts that are not filled yet
     float* x = nullptr;
-    std::int32_t* y = nullptr;
+    std::byte* y = nullptr;  ///< i32 classes, or fp32 vectors
     std::int64_t* ids = nullptr;
     // What the consumer sees, set when the batch is handed over.
     Cursor cursor;
     std::int64_t samples = 0;
     std::int64_t sample_elements = 0;
+    std::int64_t target_elements = 0;
+    bool has_classes = true;
 };
 
 class BatchRing {
   public:
-    BatchRing(const LoaderLayout& layout, std::int64_t sample_elements);
+    BatchRing(const LoaderLayout& layout, const DataSetInfo& info);
 
     /// Waits until the slot of `sequence` is open for it; nullptr when the ring was stopped.
     Batch::Slot* wait_open(std::int64_t sequence);

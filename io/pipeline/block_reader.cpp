@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include "io/targets.hpp"
 #include "runtime/core/digest.hpp"
 #include "runtime/core/error.hpp"
 
@@ -41,9 +42,9 @@ std::int64_t BlockReader::first_sample(std::int64_t block) const {
     return first_[static_cast<std::size_t>(block)];
 }
 
-std::int64_t BlockReader::scratch_bytes(std::int64_t sample_bytes) {
-    const std::int64_t rows = block_samples_for(sample_bytes);
-    const std::int64_t largest = rows * std::max<std::int64_t>(sample_bytes, sizeof(std::int32_t));
+std::int64_t BlockReader::scratch_bytes(std::int64_t sample_bytes, std::int64_t target_bytes) {
+    const std::int64_t largest =
+        block_samples_for(sample_bytes, target_bytes) * std::max(sample_bytes, target_bytes);
     return static_cast<std::int64_t>(compressBound(static_cast<uLong>(largest)));
 }
 
@@ -101,19 +102,19 @@ void BlockReader::read_part(const Shard& shard, const BlockRef& ref, std::span<s
     }
 }
 
-void BlockReader::check_labels(const BlockRef& ref, std::span<const std::int32_t> y) const {
-    for (std::size_t i = 0; i < y.size(); ++i) {
-        if (y[i] >= 0 && y[i] < info_.classes) continue;
-        throw DataError(
-            fmt::format("{}: row {} of /{}/y: label {} is outside 0 to {}: correct the source and import "
-                        "again",
-                        info_.shard_path(ref.shard).string(),
-                        ref.chunk * info_.block_samples() + static_cast<std::int64_t>(i), name_, y[i],
-                        info_.classes - 1));
+void BlockReader::check_targets(const BlockRef& ref, std::span<const std::byte> y) const {
+    const auto row_bytes = static_cast<std::size_t>(info_.target_bytes());
+    for (std::size_t i = 0; i < y.size(); i += row_bytes) {
+        const std::string wrong = wrong_target(info_, y.subspan(i, row_bytes));
+        if (wrong.empty()) continue;
+        throw DataError(fmt::format(
+            "{}: row {} of /{}/y: {}: correct the source and import again",
+            info_.shard_path(ref.shard).string(),
+            ref.chunk * info_.block_samples() + static_cast<std::int64_t>(i / row_bytes), name_, wrong));
     }
 }
 
-void BlockReader::read(std::int64_t block, std::span<std::byte> x, std::span<std::int32_t> y,
+void BlockReader::read(std::int64_t block, std::span<std::byte> x, std::span<std::byte> y,
                        std::span<std::byte> scratch) {
     const BlockRef& ref = split_.blocks.at(static_cast<std::size_t>(block));
     ensure(static_cast<std::int64_t>(x.size()) == ref.samples * info_.sample_bytes(),
@@ -123,11 +124,12 @@ void BlockReader::read(std::int64_t block, std::span<std::byte> x, std::span<std
     blocks_read_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void BlockReader::read_targets(std::int64_t block, std::span<std::int32_t> y, std::span<std::byte> scratch) {
+void BlockReader::read_targets(std::int64_t block, std::span<std::byte> y, std::span<std::byte> scratch) {
     const BlockRef& ref = split_.blocks.at(static_cast<std::size_t>(block));
-    ensure(static_cast<std::int64_t>(y.size()) == ref.samples, "room for all targets of a block");
-    read_part(shard_of(ref), ref, std::as_writable_bytes(y), scratch, false);
-    check_labels(ref, y);
+    ensure(static_cast<std::int64_t>(y.size()) == ref.samples * info_.target_bytes(),
+           "room for all targets of a block");
+    read_part(shard_of(ref), ref, y, scratch, false);
+    check_targets(ref, y);
 }
 
 void BlockReader::will_need(std::int64_t block) noexcept {

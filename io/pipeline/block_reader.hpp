@@ -33,14 +33,17 @@ class BlockReader {
     [[nodiscard]] std::int64_t first_sample(std::int64_t block) const;
     /// Bytes that `scratch` of `read` must have; needed for compressed sets only, and then as large as a
     /// block can become by compressing it.
-    [[nodiscard]] static std::int64_t scratch_bytes(std::int64_t sample_bytes);
+    [[nodiscard]] static std::int64_t scratch_bytes(std::int64_t sample_bytes, std::int64_t target_bytes = 4);
+    [[nodiscard]] static std::int64_t scratch_bytes(const DataSetInfo& info) {
+        return scratch_bytes(info.sample_bytes(), info.target_bytes());
+    }
 
-    /// Fills x (raw bytes) and y of all rows of block `block`. Throws DataError naming file, chunk and
-    /// checksum, or the row whose label is out of range.
-    void read(std::int64_t block, std::span<std::byte> x, std::span<std::int32_t> y,
+    /// Fills x and y of all rows of block `block`, as they are stored. Throws DataError naming file, chunk
+    /// and checksum, or the row whose target is none: a class out of range, neither 0 nor 1, not finite.
+    void read(std::int64_t block, std::span<std::byte> x, std::span<std::byte> y,
               std::span<std::byte> scratch);
     /// The targets alone.
-    void read_targets(std::int64_t block, std::span<std::int32_t> y, std::span<std::byte> scratch);
+    void read_targets(std::int64_t block, std::span<std::byte> y, std::span<std::byte> scratch);
     /// Hints that a block is read soon.
     void will_need(std::int64_t block) noexcept;
     [[nodiscard]] ReadCounters counters() const;
@@ -56,7 +59,7 @@ class BlockReader {
     const Shard& shard_of(const BlockRef& ref);
     void read_part(const Shard& shard, const BlockRef& ref, std::span<std::byte> out,
                    std::span<std::byte> scratch, bool is_x);
-    void check_labels(const BlockRef& ref, std::span<const std::int32_t> y) const;
+    void check_targets(const BlockRef& ref, std::span<const std::byte> y) const;
 
     const DataSetInfo info_;
     const std::string name_;

@@ -23,16 +23,25 @@ LoaderLayout::LoaderLayout(const LoaderGeometry& geometry, const LoaderOptions& 
     workers = std::min<std::int64_t>(options.workers, geometry.runs);
     x_bytes =
         round_up(geometry.batch_samples * geometry.sample_elements * std::int64_t{sizeof(float)}, alignment);
-    y_bytes = round_up(geometry.batch_samples * std::int64_t{sizeof(std::int32_t)}, alignment);
+    // Served elements have 4 bytes, whether they are classes (i32) or of vectors (f32).
+    y_bytes =
+        round_up(geometry.batch_samples * geometry.target_elements * std::int64_t{sizeof(float)}, alignment);
     ids_bytes = round_up(geometry.batch_samples * std::int64_t{sizeof(std::int64_t)}, alignment);
-    block_samples = block_samples_for(geometry.sample_bytes);
+    block_samples = block_samples_for(geometry.sample_bytes, geometry.target_bytes);
     block_x_bytes = round_up(block_samples * geometry.sample_bytes, alignment);
-    block_y_bytes = round_up(block_samples * std::int64_t{sizeof(std::int32_t)}, alignment);
+    block_y_bytes = round_up(block_samples * geometry.target_bytes, alignment);
     order_bytes = round_up(window_blocks * block_samples * std::int64_t{sizeof(std::uint64_t)}, alignment);
     run_bytes = window_blocks * (block_x_bytes + block_y_bytes) + order_bytes;
-    scratch_bytes = round_up(BlockReader::scratch_bytes(geometry.sample_bytes), alignment);
+    scratch_bytes =
+        round_up(BlockReader::scratch_bytes(geometry.sample_bytes, geometry.target_bytes), alignment);
+    augment_bytes = options.augment == Augment::none ? 0 : round_up(geometry.sample_bytes, alignment);
     ring_bytes = round_up(slots * (x_bytes + y_bytes + ids_bytes), page);
-    staging_bytes = round_up(geometry.runs * run_bytes + workers * scratch_bytes, page);
+    staging_bytes = round_up(geometry.runs * run_bytes + workers * (scratch_bytes + augment_bytes), page);
+}
+
+LoaderGeometry geometry_of(const DataSetInfo& info, std::int64_t batch_samples, std::int64_t runs) {
+    return {info.sample_shape.elements().value, info.sample_bytes(), batch_samples, runs,
+            info.target_shape.elements().value, info.target_bytes()};
 }
 
 Bytes planned_bytes(const LoaderGeometry& geometry, const LoaderOptions& options) {

@@ -19,7 +19,8 @@ struct LoaderLayout {
     std::int64_t block_y_bytes = 0;
     std::int64_t order_bytes = 0;    ///< the order inside one window
     std::int64_t run_bytes = 0;      ///< of one run: a window and its order
-    std::int64_t scratch_bytes = 0;  ///< of one worker
+    std::int64_t scratch_bytes = 0;  ///< of one worker: what a compressed block is read into
+    std::int64_t augment_bytes = 0;  ///< of one worker: a sample that was moved
     std::int64_t ring_bytes = 0;     ///< the whole first region
     std::int64_t staging_bytes = 0;  ///< the whole second region
 

@@ -1,10 +1,22 @@
 #include "io/pipeline/run_feeder.hpp"
 
+#include <cstring>
+
+#include "io/targets.hpp"
+
 namespace trireme::io {
 
 RunFeeder::RunFeeder(const FeederContext& context, std::int64_t run, std::byte* memory,
                      std::span<std::byte> scratch, Reading& reading)
-    : context_(context), run_(run), memory_(memory), scratch_(scratch), reading_(reading) {
+    : context_(context),
+      run_(run),
+      memory_(memory),
+      scratch_(scratch),
+      reading_(reading),
+      sample_bytes_(context.info->sample_bytes()),
+      target_bytes_(context.info->target_bytes()),
+      sample_elements_(context.info->sample_shape.elements().value),
+      target_elements_(context.info->target_shape.elements().value) {
     const LoaderLayout& layout = *context.layout;
     std::byte* order = memory + window_blocks * (layout.block_x_bytes + layout.block_y_bytes);
     order_room_ = {reinterpret_cast<std::uint64_t*>(order),
@@ -15,16 +27,19 @@ std::byte* RunFeeder::block_x(std::int64_t piece) const {
     return memory_ + piece * context_.layout->block_x_bytes;
 }
 
-std::int32_t* RunFeeder::block_y(std::int64_t piece) const {
+std::byte* RunFeeder::block_y(std::int64_t piece) const {
     const LoaderLayout& layout = *context_.layout;
-    return reinterpret_cast<std::int32_t*>(memory_ + window_blocks * layout.block_x_bytes +
-                                           piece * layout.block_y_bytes);
+    return memory_ + window_blocks * layout.block_x_bytes + piece * layout.block_y_bytes;
 }
 
 void RunFeeder::start_epoch(const EpochOrder& order, std::int64_t epoch) {
     order_.emplace(order, context_.shards->run(run_), context_.options->seed, epoch, run_,
                    context_.options->shuffle);
     window_ = Window();
+    if (context_.augment) {
+        crop_flip_.emplace(context_.options->seed, epoch, context_.info->sample_shape,
+                           context_.info->x_dtype);
+    }
 }
 
 void RunFeeder::load_window(std::int64_t position) {
@@ -35,8 +50,8 @@ void RunFeeder::load_window(std::int64_t position) {
         const std::int64_t block = window_.piece[p].block;
         const std::int64_t rows = blocks[static_cast<std::size_t>(block)].samples;
         reading_.store(block, std::memory_order_relaxed);
-        context_.reader->read(block, {block_x(p), static_cast<std::size_t>(rows * context_.sample_bytes)},
-                              {block_y(p), static_cast<std::size_t>(rows)}, scratch_);
+        context_.reader->read(block, {block_x(p), static_cast<std::size_t>(rows * sample_bytes_)},
+                              {block_y(p), static_cast<std::size_t>(rows * target_bytes_)}, scratch_);
     }
     reading_.store(-1, std::memory_order_relaxed);
     order_->fill(window_, order_room_.first(static_cast<std::size_t>(window_.positions.size())));
@@ -53,6 +68,23 @@ void RunFeeder::hint_next_window() {
     for (std::int64_t p = 0; p < next.pieces; ++p) context_.reader->will_need(next.piece[p].block);
 }
 
+const std::byte* RunFeeder::seen(const std::byte* sample, std::int64_t id) {
+    if (!crop_flip_) return sample;
+    std::byte* moved = scratch_.data() + scratch_.size();
+    crop_flip_->apply(sample, id, moved);
+    return moved;
+}
+
+void RunFeeder::put_target(const std::byte* stored, std::int64_t i, const LeafTarget& target) const {
+    std::byte* to = target.y + i * target_elements_ * std::int64_t{sizeof(float)};
+    if (context_.info->has_classes()) {
+        std::memcpy(to, stored, sizeof(std::int32_t));
+    } else {
+        decode_vector(*context_.info, {stored, static_cast<std::size_t>(target_bytes_)},
+                      reinterpret_cast<float*>(to));
+    }
+}
+
 void RunFeeder::load_leaf(std::int64_t step_in_epoch, const LeafTarget& target) {
     const IndexRange leaf = context_.shards->leaf(run_, step_in_epoch);
     for (std::int64_t position = leaf.begin; position < leaf.end; ++position) {
@@ -61,10 +93,10 @@ void RunFeeder::load_leaf(std::int64_t step_in_epoch, const LeafTarget& target) 
         const std::int64_t piece = RunOrder::piece_of(ref);
         const std::int64_t row = RunOrder::row_of(ref);
         const std::int64_t i = position - leaf.begin;
-        context_.decoder->decode(block_x(piece) + row * context_.sample_bytes,
-                                 target.x + i * context_.sample_elements);
-        target.y[i] = block_y(piece)[row];
         target.ids[i] = context_.reader->first_sample(window_.piece[piece].block) + row;
+        context_.decoder->decode(seen(block_x(piece) + row * sample_bytes_, target.ids[i]),
+                                 target.x + i * sample_elements_);
+        put_target(block_y(piece) + row * target_bytes_, i, target);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "io/pipeline/augment.hpp"
 #include "io/pipeline/block_reader.hpp"
 #include "io/pipeline/decode.hpp"
 #include "io/pipeline/loader_layout.hpp"
@@ -18,15 +19,15 @@ struct FeederContext {
     const LoaderLayout* layout = nullptr;
     BlockReader* reader = nullptr;
     const Decoder* decoder = nullptr;
-    std::int64_t sample_bytes = 0;
-    std::int64_t sample_elements = 0;
+    const DataSetInfo* info = nullptr;
+    bool augment = false;
     TraceSink* trace = nullptr;
 };
 
 /// Where the samples of a leaf go.
 struct LeafTarget {
     float* x = nullptr;
-    std::int32_t* y = nullptr;
+    std::byte* y = nullptr;  ///< i32 classes, or fp32 vectors
     std::int64_t* ids = nullptr;
 };
 
@@ -35,7 +36,7 @@ using Reading = std::atomic<std::int64_t>;
 
 class RunFeeder {
   public:
-    /// `memory` has layout.run_bytes; `scratch` is the worker's.
+    /// `memory` has layout.run_bytes; `scratch` is the worker's, and layout.augment_bytes follow it.
     RunFeeder(const FeederContext& context, std::int64_t run, std::byte* memory, std::span<std::byte> scratch,
               Reading& reading);
 
@@ -48,7 +49,10 @@ class RunFeeder {
     void load_window(std::int64_t position);
     void hint_next_window();
     [[nodiscard]] std::byte* block_x(std::int64_t piece) const;
-    [[nodiscard]] std::int32_t* block_y(std::int64_t piece) const;
+    [[nodiscard]] std::byte* block_y(std::int64_t piece) const;
+    /// The sample as the network sees it, still as stored: moved and flipped where the job asks for it.
+    [[nodiscard]] const std::byte* seen(const std::byte* sample, std::int64_t id);
+    void put_target(const std::byte* stored, std::int64_t i, const LeafTarget& target) const;
 
     const FeederContext& context_;
     std::int64_t run_;
@@ -57,6 +61,11 @@ class RunFeeder {
     Reading& reading_;
     std::span<std::uint64_t> order_room_;
     std::optional<RunOrder> order_;
+    std::optional<CropFlip> crop_flip_;  ///< of the epoch, where samples are augmented
+    const std::int64_t sample_bytes_;
+    const std::int64_t target_bytes_;
+    const std::int64_t sample_elements_;
+    const std::int64_t target_elements_;
     Window window_;
 };
 

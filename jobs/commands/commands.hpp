@@ -21,6 +21,7 @@ struct Command {
 [[nodiscard]] Command data_import_command();
 [[nodiscard]] Command data_inspect_command();
 [[nodiscard]] Command data_verify_command();
+[[nodiscard]] Command data_doctor_command();
 [[nodiscard]] Command doctor_command();
 [[nodiscard]] Command version_command();
 

@@ -60,7 +60,7 @@ int run_eval(const Arguments& arguments) {
     return run_joined(job.spec().deadline.join, {}, [&](comm::Communicator& comm) {
         agree(job, comm);
         ModelState state(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory());
-        restore_parameters(state, checkpoint);
+        restore_for_evaluation(state, checkpoint);
         ExecutorParts parts;
         parts.plan = &job.plan();
         parts.rank = comm.rank();

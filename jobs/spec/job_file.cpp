@@ -1,6 +1,8 @@
 #include "jobs/spec/job_file.hpp"
 
+#include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include <boost/program_options.hpp>
@@ -16,11 +18,22 @@ namespace trireme::jobs {
 namespace {
 
 constexpr std::uintmax_t largest_job_file = 1 << 20;
+constexpr int after_the_file = 1 << 24;  // order of settings on the command line
 
 void add_job_keys(po::options_description& description) {
     for (const KeyInfo& key : key_table()) {
         description.add_options()(std::string(key.name).c_str(), po::value<std::string>(),
                                   std::string(key.help).c_str());
+    }
+}
+
+/// Group keys are a pattern, and Boost knows names alone: so those that stand among the words are named.
+void add_group_keys(po::options_description& description, const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+        if (!word.starts_with("--")) continue;
+        const std::string name = word.substr(2, word.find('=') - 2);
+        if (find_group_key(name) && description.find_nothrow(name, /*approx=*/false) == nullptr)
+            description.add_options()(name.c_str(), po::value<std::string>());
     }
 }
 
@@ -91,11 +104,12 @@ std::map<std::string, Setting> read_job_file(const std::filesystem::path& file, 
             const auto line = scanned.lines.find(option.string_key);
             const std::string place =
                 line == scanned.lines.end() ? name : fmt::format("{}:{}", name, line->second);
-            if (option.unregistered) {
-                diagnostics.add({place, option.string_key, value,
-                                 "unknown key" + did_you_mean(option.string_key, key_names())});
+            if (option.unregistered && !find_group_key(option.string_key)) {
+                diagnostics.add(
+                    {place, option.string_key, value,
+                     "unknown key" + did_you_mean(option.string_key, names_near(option.string_key))});
             } else {
-                settings[option.string_key] = {value, place};
+                settings[option.string_key] = {value, place, line == scanned.lines.end() ? 0 : line->second};
             }
         }
     } catch (const po::error& error) {
@@ -109,6 +123,7 @@ Arguments parse_arguments(const CommandSyntax& syntax, const std::vector<std::st
     std::vector<std::string> known;
     if (syntax.job_keys) {
         add_job_keys(description);
+        add_group_keys(description, words);
         known = key_names();
     }
     for (const Flag& flag : syntax.flags) {
@@ -134,10 +149,14 @@ Arguments parse_arguments(const CommandSyntax& syntax, const std::vector<std::st
             if (option.string_key.empty()) {
                 arguments.positional.push_back(value);
             } else if (option.unregistered) {
+                std::vector<std::string> near = known;
+                if (syntax.job_keys)
+                    std::ranges::copy(names_near(option.string_key), std::back_inserter(near));
                 diagnostics.add({"command line", "--" + option.string_key, "",
-                                 "unknown flag" + did_you_mean(option.string_key, known)});
+                                 "unknown flag" + did_you_mean(option.string_key, near)});
             } else if (option.string_key.find('.') != std::string::npos) {
-                arguments.job_settings[option.string_key] = {value, "command line"};
+                const int order = after_the_file + static_cast<int>(arguments.job_settings.size());
+                arguments.job_settings[option.string_key] = {value, "command line", order};
             } else {
                 arguments.flags[option.string_key] = value;
             }
@@ -170,6 +189,9 @@ std::string help_text(const CommandSyntax& syntax) {
                 text += fmt::format("  --{:<28} {}{}\n", key.name, key.help,
                                     key.fallback.empty() ? "" : fmt::format(" [{}]", key.fallback));
         }
+        text += "\nparameter groups ([optimizer.GROUP]; a parameter belongs to the first that matches it):\n";
+        for (const GroupKeyInfo& key : group_key_table())
+            text += fmt::format("  --optimizer.GROUP.{:<12} {}\n", key.name, key.help);
     }
     return text;
 }

@@ -1,5 +1,7 @@
 #include "jobs/spec/job_spec.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "jobs/spec/job_file.hpp"
@@ -20,11 +22,16 @@ void read_job(SettingsReader& read, JobSpec& spec, const std::filesystem::path& 
     if (job.epochs && job.steps) read.refuse("job.steps", "job.epochs is set too: keep one of them");
     job.stop_at = read.maybe_integer("job.stop_at", 1);
     job.device = read.choice("job.device", {"auto", "cpu", "cuda", "reference"});
-    (void)read.choice("job.deterministic", {"fast"}, {"canonical"});
-    if (read.text("job.threads") != "auto") job.threads = read.integer("job.threads", 1, 1024);
+    job.canonical = read.choice("job.deterministic", {"fast", "canonical"}) == "canonical";
+    if (read.text("job.threads") != "auto") {
+        job.threads = read.integer("job.threads", 1, 1024);
+    } else if (job.canonical) {
+        job.threads = 1;  // another thread count may sum in another order, so it is part of a canonical job
+    }
     if (const auto limit = read.maybe_bytes("job.memory_limit")) job.memory_limit = Bytes(*limit);
     job.workspace_cap = Bytes(read.integer("job.workspace_mb", 1, 1 << 20) << 20);
-    (void)read.choice("job.nan", {"stop"}, {"skip"});
+    job.early_stop = read.maybe_integer("job.early_stop", 1);
+    job.nan = read.choice("job.nan", {"stop", "skip"}) == "skip" ? NanPolicy::skip : NanPolicy::stop;
 }
 
 void read_data(SettingsReader& read, JobSpec& spec) {
@@ -36,38 +43,94 @@ void read_data(SettingsReader& read, JobSpec& spec) {
     data.loader.shuffle = shuffle == "global"  ? io::Shuffle::global
                           : shuffle == "local" ? io::Shuffle::local
                                                : io::Shuffle::none;
-    (void)read.choice("data.augment", {"none"}, {"crop-flip"});
+    data.loader.augment = read.choice("data.augment", {"none", "crop-flip"}) == "none"
+                              ? io::Augment::none
+                              : io::Augment::crop_flip;
     data.loader.normalize = read.choice("data.normalize", {"auto", "none"}) == "auto";
     data.loader.workers = static_cast<int>(read.integer("data.workers", 1, 64));
     data.loader.prefetch = static_cast<int>(read.integer("data.prefetch", 1, 64));
     data.loader.seed = spec.job.seed;
 }
 
-void read_model(SettingsReader& read, JobSpec& spec) {
-    if (!read.has("model.name")) {
-        read.refuse("model.name", "is missing: name a preset, such as lenet");
+/// A model file is looked for in the current folder, then beside the job file.
+std::filesystem::path model_file(const std::filesystem::path& named, const std::filesystem::path& job_file) {
+    const std::filesystem::path beside = job_file.parent_path() / named;
+    std::error_code ignored;
+    return !std::filesystem::exists(named, ignored) && std::filesystem::exists(beside, ignored) ? beside
+                                                                                                : named;
+}
+
+void read_model(SettingsReader& read, JobSpec& spec, const std::filesystem::path& job_file) {
+    ModelSpec& model = spec.model;
+    if (!read.text("model.file").empty()) {
+        if (read.has("model.name")) read.refuse("model.name", "model.file is set too: keep one of them");
+        model.file = model_file(read.text("model.file"), job_file);
+    } else if (!read.has("model.name")) {
+        read.refuse("model.name", "is missing: name a preset, such as lenet, or a model file in model.file");
     } else {
-        spec.model.name = read.choice("model.name", preset_names(),
-                                      {"resnet18-cifar", "resnet50", "vgg11", "gpt-char", "gpt2-124m"});
+        model.name = read.choice("model.name", preset_names(), {"gpt-char", "gpt2-124m"});
     }
-    if (!read.text("model.input").empty()) spec.model.input = Shape(read.integers("model.input", 'x', 1));
-    spec.model.classes = read.maybe_integer("model.classes", 2);
-    spec.model.hidden = read.integers("model.hidden", ',', 1);
-    (void)read.choice("model.loss", {"cross-entropy"}, {"bce", "mse"});
+    if (!read.text("model.input").empty()) model.input = Shape(read.integers("model.input", 'x', 1));
+    model.classes = read.maybe_integer("model.classes", 1);
+    model.hidden = read.integers("model.hidden", ',', 1);
+    std::vector<std::string> losses = loss_names();
+    losses.insert(losses.begin(), "auto");
+    model.loss = loss_named(read.choice("model.loss", losses));
+    if (!read.text("model.label_smoothing").empty())
+        model.label_smoothing = read.number("model.label_smoothing", 0, most_label_smoothing);
+}
+
+/// Groups in the order in which their sections begin.
+std::vector<ParamGroup> read_groups(SettingsReader& read) {
+    std::vector<std::pair<int, std::string>> found;
+    for (const auto& [key, setting] : read.settings()) {
+        const auto part = find_group_key(key);
+        if (!part) continue;
+        const std::string name(part->group);
+        const auto known = std::ranges::find(found, name, &std::pair<int, std::string>::second);
+        if (known == found.end()) {
+            found.emplace_back(setting.order, name);
+        } else {
+            known->first = std::min(known->first, setting.order);
+        }
+    }
+    std::ranges::sort(found);
+    std::vector<ParamGroup> groups;
+    for (const auto& [order, name] : found) {
+        const std::string prefix = fmt::format("optimizer.{}.", name);
+        ParamGroup group;
+        group.name = name;
+        if (read.has(prefix + "lr")) group.lr = read.number(prefix + "lr", 0, 1e6);
+        if (read.has(prefix + "weight_decay"))
+            group.weight_decay = read.number(prefix + "weight_decay", 0, 1e3);
+        if (read.has(prefix + "match")) group.match = read.text(prefix + "match");
+        const std::string any = prefix + (group.lr ? "lr" : group.weight_decay ? "weight_decay" : "match");
+        if (group.match.empty()) {
+            read.refuse(any, fmt::format("the group {} needs {}match, such as *.bias", name, prefix));
+        } else if (!group.lr && !group.weight_decay) {
+            read.refuse(any, fmt::format("the group {} sets nothing: give it lr or weight_decay", name));
+        }
+        groups.push_back(std::move(group));
+    }
+    return groups;
 }
 
 void read_optimizer(SettingsReader& read, JobSpec& spec) {
     OptimizerSpec& optimizer = spec.optimizer;
-    optimizer.name = read.choice("optimizer.name", {"sgd", "adamw"}, {"lars", "lamb"});
+    optimizer.name = read.choice("optimizer.name", {"sgd", "adamw", "lars", "lamb"});
     optimizer.lr = read.number("optimizer.lr", 0, 1e6);
     optimizer.momentum = read.number("optimizer.momentum", 0, 1);
     optimizer.nesterov = read.flag("optimizer.nesterov");
-    if (optimizer.nesterov && optimizer.momentum == 0)
-        read.refuse("optimizer.nesterov", "needs optimizer.momentum above 0");
+    if (optimizer.nesterov && (optimizer.name != "sgd" || optimizer.momentum == 0))
+        read.refuse("optimizer.nesterov", "needs optimizer.name = sgd with optimizer.momentum above 0");
     optimizer.weight_decay = read.number("optimizer.weight_decay", 0, 1e3);
     optimizer.beta1 = read.number("optimizer.beta1", 0, 0.999999);
     optimizer.beta2 = read.number("optimizer.beta2", 0, 0.9999999);
     optimizer.eps = read.number("optimizer.eps", 0, 1);
+    optimizer.trust = read.number("optimizer.trust", 1e-9, 1e3);
+    if (!read.text("optimizer.clip").empty()) optimizer.clip = read.number("optimizer.clip", 1e-9, 1e9);
+    if (!read.text("optimizer.ema").empty()) optimizer.ema = read.number("optimizer.ema", 1e-6, 0.9999999);
+    optimizer.groups = read_groups(read);
     LrSchedule& schedule = spec.schedule;
     schedule.kind = read.choice("optimizer.schedule", {"constant", "step", "cosine", "linear"});
     schedule.base = optimizer.lr;
@@ -126,11 +189,21 @@ void read_running(SettingsReader& read, JobSpec& spec) {
 std::string JobSpec::canonical_text() const {
     std::string text;
     std::string section;
+    const auto add_groups = [&] {
+        for (const ParamGroup& group : optimizer.groups) {
+            text += fmt::format("\n[optimizer.{}]\n", group.name);
+            for (const GroupKeyInfo& key : group_key_table()) {
+                const auto found = effective.find(fmt::format("optimizer.{}.{}", group.name, key.name));
+                if (found != effective.end()) text += fmt::format("{} = {}\n", key.name, found->second);
+            }
+        }
+    };
     for (const KeyInfo& key : key_table()) {
         const auto found = effective.find(std::string(key.name));
         if (found == effective.end() || found->second.empty()) continue;
         const std::size_t dot = key.name.find('.');
         if (key.name.substr(0, dot) != section) {
+            if (section == "optimizer") add_groups();
             section = key.name.substr(0, dot);
             text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
         }
@@ -142,10 +215,17 @@ std::string JobSpec::canonical_text() const {
 JobSpec load_job(const std::filesystem::path& file, const std::map<std::string, Setting>& overrides) {
     Diagnostics diagnostics;
     std::map<std::string, Setting> settings = read_job_file(file, diagnostics);
-    for (const auto& [key, setting] : overrides) settings[key] = setting;
+    for (const auto& [key, setting] : overrides) {
+        const auto there = settings.find(key);
+        const int order = there == settings.end() ? setting.order : there->second.order;
+        settings[key] = {setting.value, setting.place, order};
+    }
     // The two ways to say how long: the command line's wins over the file's, whichever it is.
     if (overrides.contains("job.steps") && !overrides.contains("job.epochs")) settings.erase("job.epochs");
     if (overrides.contains("job.epochs") && !overrides.contains("job.steps")) settings.erase("job.steps");
+    // And the two ways to name a network.
+    if (overrides.contains("model.file") && !overrides.contains("model.name")) settings.erase("model.name");
+    if (overrides.contains("model.name") && !overrides.contains("model.file")) settings.erase("model.file");
     for (const auto& [key, setting] : settings) {
         const KeyInfo* info = find_key(key);
         if (info != nullptr && !info->ready) {
@@ -157,7 +237,7 @@ JobSpec load_job(const std::filesystem::path& file, const std::map<std::string, 
     SettingsReader read(settings, diagnostics);
     read_job(read, spec, file);
     read_data(read, spec);
-    read_model(read, spec);
+    read_model(read, spec, file);
     read_optimizer(read, spec);
     read_parallel(read, spec);
     read_running(read, spec);
@@ -165,8 +245,12 @@ JobSpec load_job(const std::filesystem::path& file, const std::map<std::string, 
     for (const KeyInfo& key : key_table()) {
         if (key.ready) spec.effective[std::string(key.name)] = read.text(key.name);
     }
+    for (const auto& [key, setting] : settings) {
+        if (find_group_key(key)) spec.effective[key] = setting.value;
+    }
     spec.effective["job.name"] = spec.job.name;
     spec.effective["job.output"] = spec.job.output.string();
+    spec.effective["model.file"] = spec.model.file.string();
     return spec;
 }
 

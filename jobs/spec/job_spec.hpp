@@ -15,6 +15,7 @@
 #include "jobs/spec/settings.hpp"
 #include "runtime/optim/lr_schedule.hpp"
 #include "runtime/optim/optimizer.hpp"
+#include "runtime/optim/step_guard.hpp"
 #include "runtime/telemetry/progress.hpp"
 
 namespace trireme::jobs {
@@ -28,9 +29,12 @@ struct JobSpec {
         std::optional<std::int64_t> steps;
         std::optional<std::int64_t> stop_at;
         std::string device;
+        bool canonical = false;               ///< same bits on any rank count
         std::optional<std::int64_t> threads;  ///< empty: auto
         std::optional<Bytes> memory_limit;
         Bytes workspace_cap{};
+        std::optional<std::int64_t> early_stop;  ///< evaluations without gain
+        NanPolicy nan = NanPolicy::stop;
     } job;
 
     struct Data {

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+
+#include <fmt/format.h>
 
 namespace trireme::jobs {
 namespace {
@@ -17,50 +20,59 @@ constexpr std::array table{
     KeyInfo{"job.steps", "", "steps instead of epochs"},
     KeyInfo{"job.stop_at", "", "save and end with code 0 at this step; the horizon of schedules stays"},
     KeyInfo{"job.device", "auto", "auto, cpu, cuda or reference (fp64 inside, slow)"},
-    KeyInfo{"job.deterministic", "fast",
-            "fast; canonical (same bits on any rank count) is not available yet"},
-    KeyInfo{"job.threads", "auto",
-            "kernel threads of a rank; auto: the cores of the host divided by its ranks"},
+    KeyInfo{"job.deterministic", "fast", "fast, or canonical: the same bits on any rank count"},
+    KeyInfo{
+        "job.threads", "auto",
+        "kernel threads of a rank; auto: the cores of the host divided by its ranks, 1 in canonical mode"},
     KeyInfo{"job.memory_limit", "",
             "largest planned memory of a rank, such as 2G; a plan above it is refused"},
     KeyInfo{"job.workspace_mb", "512", "largest scratch of one kernel"},
-    KeyInfo{"job.early_stop", "", "evaluations without gain", later},
-    KeyInfo{"job.nan", "stop", "what a loss that is not finite does; skip is not available yet"},
+    KeyInfo{"job.early_stop", "", "evaluations in a row without a better val loss that end the job"},
+    KeyInfo{"job.nan", "stop",
+            "what a step does whose loss or gradient is not finite: stop, or skip (it is left out)"},
     KeyInfo{"job.hash_every", "", "steps between replica checks", later},
     KeyInfo{"data.path", "", "folder of the data set (trireme data import makes one)"},
     KeyInfo{"data.batch", "64", "global samples a step"},
     KeyInfo{"data.eval_batch", "", "global samples of an evaluation batch; default: data.batch"},
     KeyInfo{"data.shuffle", "global", "global, local (each rank keeps its files) or none"},
-    KeyInfo{"data.augment", "none", "none; crop-flip is not available yet"},
+    KeyInfo{"data.augment", "none",
+            "none, or crop-flip (training images: 4 pixels of zeros around, a random crop, mirrored half of "
+            "the time)"},
     KeyInfo{"data.normalize", "auto", "auto (mean and deviation of the training split) or none"},
     KeyInfo{"data.workers", "1", "threads that read and decode"},
     KeyInfo{"data.prefetch", "2", "batches ready ahead"},
     KeyInfo{"data.skip_bad", "", "", later},
-    KeyInfo{"model.name", "", "preset: lenet, mlp"},
-    KeyInfo{"model.file", "", "TOML model file", later},
-    KeyInfo{"model.input", "", "sample shape such as 28x28x1; default: the preset's, or the data set's"},
-    KeyInfo{"model.classes", "", "classes; default: the preset's, or the data set's"},
+    KeyInfo{"model.name", "", "preset: lenet, mlp, vgg11, resnet18-cifar or resnet50"},
+    KeyInfo{"model.file", "", "network described in a TOML file, instead of model.name (docs/models.md)"},
+    KeyInfo{"model.input", "", "sample shape such as 28x28x1; default: the data set's, or the network's own"},
+    KeyInfo{"model.classes", "", "classes or outputs; default: the data set's, or the network's own"},
     KeyInfo{"model.hidden", "256,128", "mlp: widths of the hidden layers"},
-    KeyInfo{"model.loss", "cross-entropy", "cross-entropy; bce and mse are not available yet"},
-    KeyInfo{"model.label_smoothing", "", "", later},
+    KeyInfo{
+        "model.loss", "auto",
+        "auto (the model file's, or by targets: a class, a 0/1 vector, floats), cross-entropy, bce or mse"},
+    KeyInfo{"model.label_smoothing", "",
+            "cross-entropy: share of the label that all classes get, such as 0.1"},
     KeyInfo{"model.init_from", "", "checkpoint to fine-tune from", later},
     KeyInfo{"model.freeze", "", "parameters that stay", later},
-    KeyInfo{"optimizer.name", "sgd", "sgd or adamw; lars and lamb are not available yet"},
+    KeyInfo{"optimizer.name", "sgd", "sgd, adamw, lars or lamb"},
     KeyInfo{"optimizer.lr", "0.01", "learning rate"},
-    KeyInfo{"optimizer.momentum", "0", "sgd"},
+    KeyInfo{"optimizer.momentum", "0", "sgd, lars"},
     KeyInfo{"optimizer.nesterov", "false", "sgd"},
-    KeyInfo{"optimizer.weight_decay", "0", "sgd: added to the gradient; adamw: decoupled"},
-    KeyInfo{"optimizer.beta1", "0.9", "adamw"},
-    KeyInfo{"optimizer.beta2", "0.999", "adamw"},
-    KeyInfo{"optimizer.eps", "1e-8", "adamw"},
-    KeyInfo{"optimizer.clip", "", "largest gradient norm", later},
+    KeyInfo{"optimizer.weight_decay", "0",
+            "sgd, lars: added to the gradient; adamw, lamb: decoupled; lars, lamb: not for biases and norms"},
+    KeyInfo{"optimizer.beta1", "0.9", "adamw, lamb"},
+    KeyInfo{"optimizer.beta2", "0.999", "adamw, lamb"},
+    KeyInfo{"optimizer.eps", "1e-8", "adamw, lamb"},
+    KeyInfo{"optimizer.trust", "0.001", "lars: trust coefficient"},
+    KeyInfo{"optimizer.clip", "", "largest norm of the gradient of all parameters together"},
     KeyInfo{"optimizer.schedule", "constant", "constant, step, cosine or linear"},
     KeyInfo{"optimizer.warmup", "0", "steps of linear warm-up"},
     KeyInfo{"optimizer.milestones", "0.5,0.75", "step: fractions of the job at which the rate falls"},
     KeyInfo{"optimizer.gamma", "0.1", "step: factor of each fall"},
     KeyInfo{"optimizer.floor", "0", "cosine, linear: the last rate as a fraction of lr"},
     KeyInfo{"optimizer.sharded", "", "", later},
-    KeyInfo{"optimizer.ema", "", "", later},
+    KeyInfo{"optimizer.ema", "",
+            "decay of a moving average of parameters, such as 0.999; evaluations use the average"},
     KeyInfo{"parallel.data", "", "data-parallel ranks; default: what the world leaves"},
     KeyInfo{"parallel.pipeline", "1", "pipeline stages; more than 1 is not available yet"},
     KeyInfo{"parallel.tensor", "1", "tensor-parallel ranks; more than 1 is not available yet"},
@@ -103,6 +115,19 @@ constexpr std::array table{
     KeyInfo{"telemetry.mllog", "", "", later},
 };
 
+constexpr std::string_view group_prefix = "optimizer.";
+
+constexpr std::array group_table{
+    GroupKeyInfo{"match", "parameters of the group: names with * and ?, separated by commas"},
+    GroupKeyInfo{"lr", "learning rate of the group"},
+    GroupKeyInfo{"weight_decay", "weight decay of the group"},
+};
+
+bool is_group_name(std::string_view name) {
+    return std::all_of(name.begin(), name.end(),
+                       [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
+}
+
 }  // namespace
 
 std::span<const KeyInfo> key_table() { return table; }
@@ -111,6 +136,28 @@ const KeyInfo* find_key(std::string_view name) {
     const auto row =
         std::find_if(table.begin(), table.end(), [&](const KeyInfo& k) { return k.name == name; });
     return row == table.end() ? nullptr : &*row;
+}
+
+std::span<const GroupKeyInfo> group_key_table() { return group_table; }
+
+std::optional<GroupKey> find_group_key(std::string_view name) {
+    if (!name.starts_with(group_prefix)) return std::nullopt;
+    const std::string_view rest = name.substr(group_prefix.size());
+    const std::size_t dot = rest.rfind('.');
+    if (dot == std::string_view::npos || dot == 0 || !is_group_name(rest.substr(0, dot))) return std::nullopt;
+    for (const GroupKeyInfo& info : group_table) {
+        if (info.name == rest.substr(dot + 1)) return GroupKey{rest.substr(0, dot), info.name};
+    }
+    return std::nullopt;
+}
+
+std::vector<std::string> names_near(std::string_view name) {
+    std::vector<std::string> names = key_names();
+    const std::size_t dot = name.rfind('.');
+    if (!name.starts_with(group_prefix) || dot <= group_prefix.size()) return names;
+    for (const GroupKeyInfo& info : group_table)
+        names.push_back(fmt::format("{}.{}", name.substr(0, dot), info.name));
+    return names;
 }
 
 std::vector<std::string> key_names() {

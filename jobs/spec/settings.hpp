@@ -14,6 +14,7 @@ namespace trireme::jobs {
 struct Setting {
     std::string value;
     std::string place;  ///< "lenet.cfg:12" or "command line"
+    int order = 0;      ///< line in the file, or after all of them on the command line; orders groups
 };
 
 struct Diagnostic {
@@ -43,6 +44,7 @@ class SettingsReader {
     SettingsReader(const std::map<std::string, Setting>& settings, Diagnostics& diagnostics)
         : settings_(settings), diagnostics_(diagnostics) {}
 
+    [[nodiscard]] const std::map<std::string, Setting>& settings() const { return settings_; }
     [[nodiscard]] bool has(std::string_view key) const;
     /// The text of a key, or its default.
     [[nodiscard]] std::string text(std::string_view key) const;

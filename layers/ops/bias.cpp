@@ -1,15 +1,9 @@
 #include "layers/ops/rules.hpp"
-#include "runtime/core/error.hpp"
 
 namespace trireme::layers::rules {
 
 Shape infer(const Bias&, const Shapes& inputs) {
-    if (inputs.front().rank() == 0) {
-        throw ConfigError(
-            "bias: the input has shape [] of rank 0, but rank 1 or more is needed: the parameter lies along "
-            "the "
-            "last axis");
-    }
+    check_last_axis("bias", inputs.front(), "the parameter lies along the last axis");
     return inputs.front();
 }
 

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "layers/ops/rules.hpp"
-#include "runtime/core/error.hpp"
 
 namespace trireme::layers::rules {
 
@@ -14,12 +13,7 @@ std::string attributes(const Linear& op) {
 
 Shape infer(const Linear& op, const Shapes& inputs) {
     const Shape& in = inputs.front();
-    if (in.rank() == 0) {
-        throw ConfigError(
-            "linear: the input has shape [] of rank 0, but rank 1 or more is needed: the last axis is what "
-            "is "
-            "multiplied");
-    }
+    check_last_axis("linear", in, "the last axis is what is multiplied");
     check_range("linear", "out_features", op.out_features, 1, max_elements);
     std::vector<std::int64_t> dims = in.dims();
     dims.back() = op.out_features;

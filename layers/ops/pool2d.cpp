@@ -32,6 +32,17 @@ Cost cost(const Pool2d& op, const Shape& input, const Shape& output) {
             .weight_bytes = 0};
 }
 
+Shape infer(const GlobalAveragePool&, const Shapes& inputs) {
+    check_rank("global_average_pool", inputs.front(), 3, "height, width, channels");
+    return {inputs.front()[2]};
+}
+
+Cost cost(const GlobalAveragePool&, const Shape& input, const Shape& output) {
+    return elementwise_cost(1, 1, input, output);
+}
+
+BackwardNeeds needs(const GlobalAveragePool&) { return {}; }
+
 BackwardNeeds needs(const Pool2d& op) { return {.input = op.kind == PoolKind::max}; }
 
 }  // namespace trireme::layers::rules

@@ -43,6 +43,18 @@ void check_range(std::string_view op, std::string_view attribute, const Pair& va
     }
 }
 
+void check_number(std::string_view op, std::string_view attribute, double value, bool valid,
+                  std::string_view rule) {
+    if (valid) return;
+    throw ConfigError(fmt::format("{}: {} is {:.9g}, but must be {}", op, attribute, value, rule));
+}
+
+void check_last_axis(std::string_view op, const Shape& input, std::string_view meaning) {
+    if (input.rank() >= 1) return;
+    throw ConfigError(
+        fmt::format("{}: the input has shape [] of rank 0, but rank 1 or more is needed: {}", op, meaning));
+}
+
 void check_rank(std::string_view op, const Shape& input, int rank, std::string_view meaning) {
     if (input.rank() == rank) return;
     throw ConfigError(fmt::format("{}: the input has shape {} of rank {}, but rank {} is needed: {}", op,
@@ -77,6 +89,15 @@ std::string str(const Pair& pair) { return fmt::format("{}x{}", pair[0], pair[1]
 
 Init he_uniform(std::int64_t fan_in) {
     return {Init::Kind::uniform, std::sqrt(6.0 / static_cast<double>(fan_in))};
+}
+
+Cost elementwise_cost(double forward, double backward, const Shape& input, const Shape& output) {
+    const double elements = static_cast<double>(input.elements().value);
+    return {.forward_flops = forward * elements,
+            .backward_input_flops = backward * elements,
+            .backward_weight_flops = 0,
+            .activation_bytes = activation_bytes(input, output),
+            .weight_bytes = 0};
 }
 
 double activation_bytes(const Shape& input, const Shape& output) {

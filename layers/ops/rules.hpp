@@ -24,7 +24,16 @@ inline constexpr std::int64_t max_elements = std::int64_t{1} << 40;
 inline constexpr std::int64_t max_window = std::int64_t{1} << 20;
 
 template <class O>
-concept Elementwise = std::same_as<O, Relu> || std::same_as<O, Tanh> || std::same_as<O, Sigmoid>;
+concept Elementwise =
+    std::same_as<O, Relu> || std::same_as<O, Tanh> || std::same_as<O, Sigmoid> || std::same_as<O, Gelu>;
+/// Ops that read any number of inputs from two.
+template <class O>
+concept Joining = std::same_as<O, Add> || std::same_as<O, Concat>;
+/// Losses over two vectors of one length.
+template <class O>
+concept VectorLoss = std::same_as<O, BceWithLogits> || std::same_as<O, MeanSquaredError>;
+template <class O>
+concept Loss = std::same_as<O, SoftmaxCrossEntropy> || VectorLoss<O>;
 
 [[nodiscard]] constexpr std::string_view name(const Conv2d&) { return "conv2d"; }
 [[nodiscard]] constexpr std::string_view name(const Linear&) { return "linear"; }
@@ -37,21 +46,34 @@ concept Elementwise = std::same_as<O, Relu> || std::same_as<O, Tanh> || std::sam
 }
 [[nodiscard]] constexpr std::string_view name(const Flatten&) { return "flatten"; }
 [[nodiscard]] constexpr std::string_view name(const SoftmaxCrossEntropy&) { return "softmax_cross_entropy"; }
+[[nodiscard]] constexpr std::string_view name(const BatchNorm&) { return "batch_norm"; }
+[[nodiscard]] constexpr std::string_view name(const Dropout&) { return "dropout"; }
+[[nodiscard]] constexpr std::string_view name(const Add&) { return "add"; }
+[[nodiscard]] constexpr std::string_view name(const Concat&) { return "concat"; }
+[[nodiscard]] constexpr std::string_view name(const GlobalAveragePool&) { return "global_average_pool"; }
+[[nodiscard]] constexpr std::string_view name(const Gelu&) { return "gelu"; }
+[[nodiscard]] constexpr std::string_view name(const LayerNorm&) { return "layer_norm"; }
+[[nodiscard]] constexpr std::string_view name(const BceWithLogits&) { return "bce_with_logits"; }
+[[nodiscard]] constexpr std::string_view name(const MeanSquaredError&) { return "mean_squared_error"; }
 
 /// "out_channels=20, kernel=5x5, ..."; empty for ops without attributes.
 [[nodiscard]] std::string attributes(const Conv2d& op);
 [[nodiscard]] std::string attributes(const Linear& op);
 [[nodiscard]] std::string attributes(const Pool2d& op);
+[[nodiscard]] std::string attributes(const SoftmaxCrossEntropy& op);
+[[nodiscard]] std::string attributes(const BatchNorm& op);
+[[nodiscard]] std::string attributes(const Dropout& op);
+[[nodiscard]] std::string attributes(const Gelu& op);
+[[nodiscard]] std::string attributes(const LayerNorm& op);
 template <class O>
 [[nodiscard]] std::string attributes(const O&) {
     return {};
 }
 
-/// How many tensors the op reads.
-[[nodiscard]] constexpr std::size_t input_count(const SoftmaxCrossEntropy&) { return 2; }
+/// How many tensors the op reads, at least.
 template <class O>
 [[nodiscard]] constexpr std::size_t input_count(const O&) {
-    return 1;
+    return Loss<O> || Joining<O> ? 2 : 1;
 }
 
 /// The element type of input `index`: fp32 for all but the class index of a loss.
@@ -69,6 +91,14 @@ template <class O>
 [[nodiscard]] Shape infer(const Pool2d& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const Flatten& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const SoftmaxCrossEntropy& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const BatchNorm& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Dropout& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Add& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Concat& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const GlobalAveragePool& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const LayerNorm& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const BceWithLogits& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const MeanSquaredError& op, const Shapes& inputs);
 template <Elementwise O>
 [[nodiscard]] Shape infer(const O&, const Shapes& inputs) {
     return inputs.front();
@@ -77,9 +107,24 @@ template <Elementwise O>
 [[nodiscard]] std::vector<ParamSpec> params(const Conv2d& op, const Shape& input, const std::string& node);
 [[nodiscard]] std::vector<ParamSpec> params(const Linear& op, const Shape& input, const std::string& node);
 [[nodiscard]] std::vector<ParamSpec> params(const Bias& op, const Shape& input, const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const BatchNorm& op, const Shape& input, const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const LayerNorm& op, const Shape& input, const std::string& node);
 template <class O>
 [[nodiscard]] std::vector<ParamSpec> params(const O&, const Shape&, const std::string&) {
     return {};
+}
+
+[[nodiscard]] std::vector<BufferSpec> buffers(const BatchNorm& op, const Shape& input,
+                                              const std::string& node);
+template <class O>
+[[nodiscard]] std::vector<BufferSpec> buffers(const O&, const Shape&, const std::string&) {
+    return {};
+}
+
+[[nodiscard]] std::int64_t statistics(const BatchNorm& op, const Shape& input);
+template <class O>
+[[nodiscard]] std::int64_t statistics(const O&, const Shape&) {
+    return 0;
 }
 
 [[nodiscard]] Cost cost(const Conv2d& op, const Shape& input, const Shape& output);
@@ -91,13 +136,40 @@ template <class O>
 [[nodiscard]] Cost cost(const Pool2d& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const Flatten& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const SoftmaxCrossEntropy& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const BatchNorm& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Dropout& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const GlobalAveragePool& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Gelu& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const LayerNorm& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const BceWithLogits& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const MeanSquaredError& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Add& op, const Shapes& inputs, const Shape& output);
+[[nodiscard]] Cost cost(const Concat& op, const Shapes& inputs, const Shape& output);
+/// The first input tells the work of all ops but those that join several.
+template <class O>
+[[nodiscard]] Cost cost(const O& op, const Shapes& inputs, const Shape& output) {
+    return cost(op, inputs.front(), output);
+}
 
 [[nodiscard]] BackwardNeeds needs(const Conv2d& op);
 [[nodiscard]] BackwardNeeds needs(const Linear& op);
 [[nodiscard]] BackwardNeeds needs(const Bias& op);
 [[nodiscard]] BackwardNeeds needs(const Pool2d& op);
 [[nodiscard]] BackwardNeeds needs(const Flatten& op);
-[[nodiscard]] BackwardNeeds needs(const SoftmaxCrossEntropy& op);
+[[nodiscard]] BackwardNeeds needs(const GlobalAveragePool& op);
+/// The mask of a dropout is drawn again.
+[[nodiscard]] BackwardNeeds needs(const Dropout& op);
+[[nodiscard]] BackwardNeeds needs(const Gelu& op);
+[[nodiscard]] BackwardNeeds needs(const BatchNorm& op);
+[[nodiscard]] BackwardNeeds needs(const LayerNorm& op);
+template <Joining O>
+[[nodiscard]] BackwardNeeds needs(const O&) {
+    return {};
+}
+template <Loss O>
+[[nodiscard]] BackwardNeeds needs(const O&) {
+    return {.input = true, .target = true};
+}
 /// The derivatives of relu, tanh and sigmoid are functions of what they put out.
 template <Elementwise O>
 [[nodiscard]] BackwardNeeds needs(const O&) {
@@ -114,6 +186,11 @@ void check_range(std::string_view op, std::string_view attribute, std::int64_t v
                  std::int64_t high);
 void check_range(std::string_view op, std::string_view attribute, const Pair& value, std::int64_t low,
                  std::int64_t high);
+/// Throws ConfigError, with `rule` in words, unless `valid`.
+void check_number(std::string_view op, std::string_view attribute, double value, bool valid,
+                  std::string_view rule);
+/// Throws ConfigError unless `input` has a last axis, which `meaning` says the use of.
+void check_last_axis(std::string_view op, const Shape& input, std::string_view meaning);
 /// Throws ConfigError unless `input` has the given rank; `meaning` says what the axes are.
 void check_rank(std::string_view op, const Shape& input, int rank, std::string_view meaning);
 /// Height and width of what a sliding window gives, rounded down. Throws ConfigError where the window does
@@ -125,6 +202,9 @@ void check_rank(std::string_view op, const Shape& input, int rank, std::string_v
 /// He and others, "Delving Deep into Rectifiers", 2015: variance 2 / fan_in keeps the scale of activations
 /// through relu layers; drawn uniformly, the bound is sqrt(6 / fan_in).
 [[nodiscard]] Init he_uniform(std::int64_t fan_in);
+/// Work of `forward` and `backward` operations an element, without parameters. A transcendental function
+/// counts as ten.
+[[nodiscard]] Cost elementwise_cost(double forward, double backward, const Shape& input, const Shape& output);
 /// fp32 bytes of both shapes together.
 [[nodiscard]] double activation_bytes(const Shape& input, const Shape& output);
 /// Floating-point work of the bias and the activation that an op carries, a pass.

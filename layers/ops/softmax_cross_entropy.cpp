@@ -5,12 +5,18 @@
 
 namespace trireme::layers::rules {
 
-Shape infer(const SoftmaxCrossEntropy&, const Shapes& inputs) {
+std::string attributes(const SoftmaxCrossEntropy& op) {
+    return op.label_smoothing == 0 ? "" : fmt::format("label_smoothing={:.9g}", op.label_smoothing);
+}
+
+Shape infer(const SoftmaxCrossEntropy& op, const Shapes& inputs) {
+    check_number("softmax_cross_entropy", "label_smoothing", op.label_smoothing,
+                 op.label_smoothing >= 0 && op.label_smoothing < 1, "from 0 to below 1");
     check_rank("softmax_cross_entropy", inputs[0], 1, "one logit a class; put a flatten or linear in front");
     if (inputs[1].rank() != 0) {
         throw ConfigError(fmt::format(
             "softmax_cross_entropy: the target has shape {}, but a class index is needed, of shape []: "
-            "use a data set with class labels",
+            "use a data set with class labels, or model.loss = bce or mse for vectors",
             inputs[1].str()));
     }
     return {};
@@ -24,7 +30,5 @@ Cost cost(const SoftmaxCrossEntropy&, const Shape& input, const Shape& output) {
             .activation_bytes = activation_bytes(input, output) + 4,
             .weight_bytes = 0};
 }
-
-BackwardNeeds needs(const SoftmaxCrossEntropy&) { return {.input = true, .target = true}; }
 
 }  // namespace trireme::layers::rules

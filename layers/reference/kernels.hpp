@@ -27,6 +27,15 @@ void run(const Sigmoid& op, const Extents& extents, const ForwardIo& io);
 void run(const Pool2d& op, const Extents& extents, const ForwardIo& io);
 void run(const Flatten& op, const Extents& extents, const ForwardIo& io);
 void run(const SoftmaxCrossEntropy& op, const Extents& extents, const ForwardIo& io);
+void run(const BatchNorm& op, const Extents& extents, const ForwardIo& io);
+void run(const Dropout& op, const Extents& extents, const ForwardIo& io);
+void run(const Add& op, const Extents& extents, const ForwardIo& io);
+void run(const Concat& op, const Extents& extents, const ForwardIo& io);
+void run(const GlobalAveragePool& op, const Extents& extents, const ForwardIo& io);
+void run(const Gelu& op, const Extents& extents, const ForwardIo& io);
+void run(const LayerNorm& op, const Extents& extents, const ForwardIo& io);
+void run(const BceWithLogits& op, const Extents& extents, const ForwardIo& io);
+void run(const MeanSquaredError& op, const Extents& extents, const ForwardIo& io);
 
 void run_back(const Conv2d& op, const Extents& extents, const BackwardIo& io);
 void run_back(const Linear& op, const Extents& extents, const BackwardIo& io);
@@ -37,11 +46,28 @@ void run_back(const Sigmoid& op, const Extents& extents, const BackwardIo& io);
 void run_back(const Pool2d& op, const Extents& extents, const BackwardIo& io);
 void run_back(const Flatten& op, const Extents& extents, const BackwardIo& io);
 void run_back(const SoftmaxCrossEntropy& op, const Extents& extents, const BackwardIo& io);
+void run_back(const BatchNorm& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Dropout& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Add& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Concat& op, const Extents& extents, const BackwardIo& io);
+void run_back(const GlobalAveragePool& op, const Extents& extents, const BackwardIo& io);
+void run_back(const Gelu& op, const Extents& extents, const BackwardIo& io);
+void run_back(const LayerNorm& op, const Extents& extents, const BackwardIo& io);
+void run_back(const BceWithLogits& op, const Extents& extents, const BackwardIo& io);
+void run_back(const MeanSquaredError& op, const Extents& extents, const BackwardIo& io);
 
 /// Gradient `index` of a list, or an empty span where it is not wanted.
 [[nodiscard]] inline std::span<double> wanted(const std::vector<std::span<double>>& gradients,
                                               std::size_t index) {
     return index < gradients.size() ? gradients[index] : std::span<double>{};
+}
+
+/// The derivative of the summed objective by the loss of sample n.
+[[nodiscard]] inline double loss_gradient(const BackwardIo& io, std::size_t n) {
+    return io.d_output.empty() ? 1.0 : io.d_output[n];
+}
+[[nodiscard]] inline std::size_t last_extent(const Shape& shape) {
+    return static_cast<std::size_t>(shape[shape.rank() - 1]);
 }
 
 /// Writes the bias in front of the sums and applies the activation behind them, for ops that carry both.

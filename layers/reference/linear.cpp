@@ -1,11 +1,6 @@
 #include "layers/reference/kernels.hpp"
 
 namespace trireme::layers::reference {
-namespace {
-
-std::size_t last_extent(const Shape& shape) { return static_cast<std::size_t>(shape[shape.rank() - 1]); }
-
-}  // namespace
 
 void run(const Linear& op, const Extents& e, const ForwardIo& io) {
     const std::size_t in = last_extent(e.inputs[0]);

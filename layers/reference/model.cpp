@@ -35,14 +35,24 @@ std::vector<std::vector<double>> zeros_like(const std::vector<std::vector<double
 
 }  // namespace
 
-Model::Model(const ModelGraph& graph) : graph_(&graph), values_(graph.tensors().size()) {
+Model::Model(const ModelGraph& graph)
+    : graph_(&graph), statistics_(graph.nodes().size()), values_(graph.tensors().size()) {
     for (const ParamSpec& spec : graph.params()) {
         params_.emplace_back(static_cast<std::size_t>(spec.shape.elements().value), 0.0);
     }
     param_gradients_ = params_;
+    for (const BufferSpec& spec : graph.buffers()) {
+        buffers_.emplace_back(static_cast<std::size_t>(spec.shape.elements().value), spec.start);
+    }
 }
 
 std::span<double> Model::param(ParamId id) { return params_.at(static_cast<std::size_t>(id)); }
+
+std::span<double> Model::buffer(BufferId id) { return buffers_.at(static_cast<std::size_t>(id)); }
+
+std::span<const double> Model::statistics(NodeId id) const {
+    return statistics_.at(static_cast<std::size_t>(id));
+}
 
 std::span<const double> Model::param_gradient(ParamId id) const {
     return param_gradients_.at(static_cast<std::size_t>(id));
@@ -52,8 +62,10 @@ std::span<const double> Model::value(TensorId id) const { return values_.at(stat
 
 std::span<const double> Model::input_gradient() const { return input_gradient_; }
 
-void Model::forward(std::int64_t batch, std::span<const double> x, std::span<const double> target) {
+void Model::forward(std::int64_t batch, std::span<const double> x, std::span<const double> target,
+                    const Mode& mode) {
     batch_ = batch;
+    mode_ = mode;
     for (std::size_t t = 0; t < values_.size(); ++t) {
         values_[t].assign(static_cast<std::size_t>(graph_->tensors()[t].shape.elements().value * batch), 0.0);
     }
@@ -63,10 +75,14 @@ void Model::forward(std::int64_t batch, std::span<const double> x, std::span<con
     ensure(target.size() == targets.size(), "reference: target has batch times the target's elements");
     std::copy(x.begin(), x.end(), input.begin());
     std::copy(target.begin(), target.end(), targets.begin());
-    for (const Node& node : graph_->nodes()) {
-        reference::forward(node.op, input_shapes(*graph_, node), graph_->tensor(node.output).shape, batch,
+    for (std::size_t n = 0; n < graph_->nodes().size(); ++n) {
+        const Node& node = graph_->nodes()[n];
+        const std::vector<Shape> shapes = input_shapes(*graph_, node);
+        statistics_[n].assign(static_cast<std::size_t>(statistics_of(node.op, shapes.front())), 0.0);
+        reference::forward(node.op, shapes, graph_->tensor(node.output).shape, batch,
                            {views(values_, node.inputs), views(params_, node.params),
-                            values_[static_cast<std::size_t>(node.output)]});
+                            values_[static_cast<std::size_t>(node.output)], mode.training,
+                            views(buffers_, node.buffers), statistics_[n], mode.context, node.name});
     }
 }
 
@@ -92,7 +108,11 @@ void Model::backward() {
                              values_[output],
                              gradients[output],
                              {d_inputs.begin(), d_inputs.end()},
-                             {d_params.begin(), d_params.end()}});
+                             {d_params.begin(), d_params.end()},
+                             mode_.training,
+                             views(buffers_, node->buffers),
+                             mode_.context,
+                             node->name});
         for (std::size_t i = 0; i < d_inputs.size(); ++i) {
             add_to(gradients[static_cast<std::size_t>(node->inputs[i])], d_inputs[i]);
         }
@@ -101,6 +121,27 @@ void Model::backward() {
         }
     }
     input_gradient_ = std::move(gradients[static_cast<std::size_t>(graph_->input())]);
+}
+
+void Model::update_buffers() {
+    ensure(mode_.training && batch_ > 0, "reference: running statistics come from a forward in training");
+    for (std::size_t n = 0; n < graph_->nodes().size(); ++n) {
+        const Node& node = graph_->nodes()[n];
+        const auto* op = std::get_if<BatchNorm>(&node.op);
+        if (op == nullptr) continue;
+        std::vector<double>& mean = buffers_[static_cast<std::size_t>(node.buffers[0])];
+        std::vector<double>& variance = buffers_[static_cast<std::size_t>(node.buffers[1])];
+        const std::size_t channels = mean.size();
+        const auto values =
+            static_cast<double>(values_[static_cast<std::size_t>(node.inputs.front())].size() / channels);
+        for (std::size_t c = 0; c < channels; ++c) {
+            const double batch_mean = statistics_[n][c] / values;
+            const double batch_variance = statistics_[n][channels + c] / values +
+                                          statistics_[n][2 * channels + c] / values - batch_mean * batch_mean;
+            mean[c] = (1 - op->momentum) * mean[c] + op->momentum * batch_mean;
+            variance[c] = (1 - op->momentum) * variance[c] + op->momentum * batch_variance;
+        }
+    }
 }
 
 double Model::loss_sum() const {

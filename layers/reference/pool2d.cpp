@@ -77,4 +77,24 @@ void run_back(const Pool2d& op, const Extents& e, const BackwardIo& io) {
     });
 }
 
+void run(const GlobalAveragePool&, const Extents& e, const ForwardIo& io) {
+    const auto channels = static_cast<std::size_t>(e.output[0]);
+    const auto positions = static_cast<std::size_t>(e.inputs[0][0] * e.inputs[0][1]);
+    std::fill(io.output.begin(), io.output.end(), 0.0);
+    for (std::size_t i = 0; i < io.inputs[0].size(); ++i) {
+        io.output[i / (positions * channels) * channels + i % channels] += io.inputs[0][i];
+    }
+    for (double& y : io.output) y /= static_cast<double>(positions);
+}
+
+void run_back(const GlobalAveragePool&, const Extents& e, const BackwardIo& io) {
+    const std::span<double> d_input = wanted(io.d_inputs, 0);
+    const auto channels = static_cast<std::size_t>(e.output[0]);
+    const auto positions = static_cast<std::size_t>(e.inputs[0][0] * e.inputs[0][1]);
+    for (std::size_t i = 0; i < d_input.size(); ++i) {
+        d_input[i] = io.d_output[i / (positions * channels) * channels + i % channels] /
+                     static_cast<double>(positions);
+    }
+}
+
 }  // namespace trireme::layers::reference

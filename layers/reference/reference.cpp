@@ -31,12 +31,33 @@ void expect_gradients(const std::vector<std::span<double>>& gradients,
     }
 }
 
+/// Evaluation of a batch norm reads its buffers, training of a dropout its context.
+template <class Io>
+void expect_mode(const Op& op, const std::vector<Shape>& input_shapes, const Io& io) {
+    if (io.training) {
+        ensure(!std::holds_alternative<Dropout>(op) || !io.node_name.empty(),
+               "reference: a dropout draws its mask by the name of its node");
+        return;
+    }
+    const std::vector<BufferSpec> specs = buffers_of(op, input_shapes.front(), "node");
+    if (specs.empty()) return;
+    expect_size("the list of buffers", io.buffers.size(), specs.size());
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+        expect_size("a buffer", io.buffers[i].size(), elements_of(specs[i].shape, 1));
+    }
+}
+
 }  // namespace
 
 void forward(const Op& op, const std::vector<Shape>& input_shapes, const Shape& output_shape,
              std::int64_t batch, const ForwardIo& io) {
     expect_inputs(io.inputs, input_shapes, batch);
     expect_size("the output", io.output.size(), elements_of(output_shape, batch));
+    expect_mode(op, input_shapes, io);
+    if (!io.statistics.empty()) {
+        expect_size("the statistics", io.statistics.size(),
+                    static_cast<std::size_t>(statistics_of(op, input_shapes.front())));
+    }
     const Extents extents{input_shapes, output_shape, batch};
     std::visit([&](const auto& o) { run(o, extents, io); }, op);
 }
@@ -44,7 +65,8 @@ void forward(const Op& op, const std::vector<Shape>& input_shapes, const Shape& 
 void backward(const Op& op, const std::vector<Shape>& input_shapes, const Shape& output_shape,
               std::int64_t batch, const BackwardIo& io) {
     expect_inputs(io.inputs, input_shapes, batch);
-    if (!std::holds_alternative<SoftmaxCrossEntropy>(op) || !io.d_output.empty()) {
+    expect_mode(op, input_shapes, io);
+    if (!is_loss(op) || !io.d_output.empty()) {
         expect_size("the gradient of the output", io.d_output.size(), elements_of(output_shape, batch));
     }
     if (backward_needs(op).output) {

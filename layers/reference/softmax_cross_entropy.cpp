@@ -29,26 +29,34 @@ std::size_t class_of(std::span<const double> target, std::size_t sample, std::si
 
 }  // namespace
 
-void run(const SoftmaxCrossEntropy&, const Extents& e, const ForwardIo& io) {
+void run(const SoftmaxCrossEntropy& op, const Extents& e, const ForwardIo& io) {
     const auto classes = static_cast<std::size_t>(e.inputs[0][0]);
     for (std::size_t n = 0; n < static_cast<std::size_t>(e.batch); ++n) {
         const std::span<const double> logits = io.inputs[0].subspan(n * classes, classes);
-        io.output[n] = log_sum_exp(logits) - logits[class_of(io.inputs[1], n, classes)];
+        const double normaliser = log_sum_exp(logits);
+        double of_all = 0;
+        for (double l : logits) of_all += normaliser - l;
+        const double of_label = normaliser - logits[class_of(io.inputs[1], n, classes)];
+        io.output[n] =
+            (1 - op.label_smoothing) * of_label +
+            (op.label_smoothing == 0 ? 0 : op.label_smoothing * of_all / static_cast<double>(classes));
     }
 }
 
-void run_back(const SoftmaxCrossEntropy&, const Extents& e, const BackwardIo& io) {
+void run_back(const SoftmaxCrossEntropy& op, const Extents& e, const BackwardIo& io) {
     const std::span<double> d_input = wanted(io.d_inputs, 0);
     if (d_input.empty()) return;
     const auto classes = static_cast<std::size_t>(e.inputs[0][0]);
     for (std::size_t n = 0; n < static_cast<std::size_t>(e.batch); ++n) {
         const std::span<const double> logits = io.inputs[0].subspan(n * classes, classes);
-        const double d_loss = io.d_output.empty() ? 1.0 : io.d_output[n];
+        const double d_loss = loss_gradient(io, n);
         const double normaliser = log_sum_exp(logits);
         const std::size_t label = class_of(io.inputs[1], n, classes);
         for (std::size_t c = 0; c < classes; ++c) {
             const double probability = std::exp(logits[c] - normaliser);
-            d_input[n * classes + c] = d_loss * (probability - (c == label ? 1.0 : 0.0));
+            const double wanted_probability =
+                op.label_smoothing / static_cast<double>(classes) + (c == label ? 1 - op.label_smoothing : 0);
+            d_input[n * classes + c] = d_loss * (probability - wanted_probability);
         }
     }
 }

@@ -64,6 +64,7 @@ Rewritten fuse_bias_activation(const ModelGraph& graph) {
     Rewritten result{ModelGraph(graph.name(), graph.tensor(graph.input()).shape, target.shape, target.dtype),
                      {}};
     for (const ParamSpec& spec : graph.params()) result.graph.add_param(spec);
+    for (const BufferSpec& spec : graph.buffers()) result.graph.add_buffer(spec);
 
     std::vector<TensorId> moved_to(graph.tensors().size(), -1);
     moved_to[static_cast<std::size_t>(graph.input())] = result.graph.input();
@@ -74,7 +75,7 @@ Rewritten fuse_bias_activation(const ModelGraph& graph) {
         const Fusion fusion = fusion_of(graph, node);
         std::vector<TensorId> inputs;
         for (TensorId id : node.inputs) inputs.push_back(moved_to[static_cast<std::size_t>(id)]);
-        output = result.graph.add_with_params(node.name, fusion.op, inputs, fusion.params);
+        output = result.graph.add_with_params(node.name, fusion.op, inputs, fusion.params, node.buffers);
         for (NodeId id : fusion.swallowed) {
             moved_to[static_cast<std::size_t>(graph.node(id).output)] = output;
         }

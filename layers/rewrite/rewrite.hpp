@@ -1,6 +1,6 @@
 // Graph rewrites: the same function of the same parameters, with fewer passes over memory. A rewrite is pure
-// and needs no device; it keeps the names, the order and the initial values of all parameters, so that
-// checkpoints and results do not depend on what was fused.
+// and needs no device; it keeps the names, the order and the initial values of all parameters and buffers, so
+// that checkpoints and results do not depend on what was fused.
 #pragma once
 
 #include <string>

@@ -48,44 +48,69 @@ class CompiledProgram::Binder {
     void operator()(const RecordLoss& a) {
         enter(a.microbatch);
         out_.buffers.inputs = {activation(graph_.loss(), a.microbatch)};
+        if (memory_.gradients != nullptr) out_.status = at_slot(a.slot, buckets_.status_offset());
     }
-    void operator()(const Forward& a) { node(a.node, a.microbatch); }
+    void operator()(const Forward& a) {
+        node(a.node, a.microbatch);
+        const StatisticsPlace& place = buckets_.statistics(a.node);
+        if (!program_.training || place.elements == 0) return;
+        out_.buffers.statistics = a.apart ? find(Kind::statistics, a.node, a.microbatch)
+                                          : reinterpret_cast<std::byte*>(at_slot(a.slot, place.offset));
+    }
+    void operator()(const AddStatistics& a) {
+        const StatisticsPlace& place = buckets_.statistics(a.node);
+        out_.sums.push_back({reinterpret_cast<const float*>(find(Kind::statistics, a.node, a.microbatch)),
+                             at_slot(0, place.offset), place.elements});
+    }
     void operator()(const BackwardActivation& a) { node(a.node, a.microbatch); }
     void operator()(const BackwardWeight& a) {
         node(a.node, a.microbatch);
         for (layers::ParamId p : graph_.node(a.node).params) {
-            out_.buffers.d_params.push_back(a.accumulate ? find(Kind::weight_gradient, p, a.microbatch)
-                                                         : reinterpret_cast<std::byte*>(bucket_of(p)));
+            out_.buffers.d_params.push_back(
+                a.apart ? find(Kind::weight_gradient, p, a.microbatch)
+                        : reinterpret_cast<std::byte*>(at_slot(a.slot, buckets_.place(p).offset)));
         }
     }
     void operator()(const AddWeightGradient& a) {
         for (layers::ParamId p : graph_.node(a.node).params) {
             out_.sums.push_back({reinterpret_cast<const float*>(find(Kind::weight_gradient, p, a.microbatch)),
-                                 bucket_of(p), buckets_.place(p).elements});
+                                 at_slot(a.slot, buckets_.place(p).offset), buckets_.place(p).elements});
         }
     }
     void operator()(const BackwardInput& a) {
         node(a.node, a.microbatch);
-        const TensorId root = selection_.root_of(graph_.node(a.node).inputs.front());
-        out_.buffers.d_inputs.assign(graph_.node(a.node).inputs.size(), nullptr);
-        out_.buffers.d_inputs.front() =
-            find(a.accumulate ? Kind::partial_gradient : Kind::gradient, root, a.microbatch);
+        const auto& inputs = graph_.node(a.node).inputs;
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            const TensorId root = selection_.root_of(inputs[i]);
+            const bool apart = (a.apart >> i & 1) != 0;
+            out_.buffers.d_inputs.push_back(
+                !selection_.wants_gradient(inputs[i]) ? nullptr
+                : apart ? find(Kind::partial_gradient, partial_id(a.node, i), a.microbatch)
+                        : find(Kind::gradient, root, a.microbatch));
+        }
     }
     void operator()(const AddInputGradient& a) {
         enter(a.microbatch);
-        const TensorId root = selection_.root_of(graph_.node(a.node).inputs.front());
-        out_.sums.push_back({reinterpret_cast<const float*>(find(Kind::partial_gradient, root, a.microbatch)),
+        const auto input = static_cast<std::size_t>(a.input);
+        const TensorId root = selection_.root_of(graph_.node(a.node).inputs[input]);
+        out_.sums.push_back({reinterpret_cast<const float*>(
+                                 find(Kind::partial_gradient, partial_id(a.node, input), a.microbatch)),
                              reinterpret_cast<float*>(find(Kind::gradient, root, a.microbatch)),
                              graph_.tensor(root).shape.elements().value * out_.samples});
+    }
+    void operator()(const CombineSlots& a) {
+        const IndexRange range = buckets_.buckets().at(static_cast<std::size_t>(a.bucket)).range;
+        out_.sums.push_back({at_slot(a.from, range.begin), at_slot(a.to, range.begin), range.size()});
     }
 
   private:
     void enter(Microbatch mb) {
         out_.first_sample = first_sample_[static_cast<std::size_t>(mb.value)];
+        out_.context.first_position = program_.first_position + out_.first_sample;
         out_.samples = program_.microbatches[static_cast<std::size_t>(mb.value)];
     }
-    [[nodiscard]] float* bucket_of(layers::ParamId p) const {
-        return memory_.gradients + buckets_.place(p).offset;
+    [[nodiscard]] float* at_slot(int slot, std::int64_t offset) const {
+        return memory_.gradients + slot * buckets_.arena_elements().value + offset;
     }
 
     std::byte* activation(TensorId tensor, Microbatch mb) {
@@ -110,6 +135,9 @@ class CompiledProgram::Binder {
         for (layers::ParamId p : n.params)
             b.params.push_back(reinterpret_cast<const std::byte*>(memory_.state->param(p).data()));
         if (n.output != graph_.loss()) b.d_output = find(Kind::gradient, selection_.root_of(n.output), mb);
+        for (layers::BufferId buffer : n.buffers) {
+            b.buffers.push_back(reinterpret_cast<const std::byte*>(memory_.state->buffer(buffer).data()));
+        }
         b.saved = find(Kind::saved, id, mb);
         b.scratch = find(Kind::scratch, at_, Microbatch(0));
     }
@@ -133,6 +161,7 @@ CompiledProgram::CompiledProgram(Program program, const Selection& selection, co
     for (std::size_t i = 0; i < program_->instructions.size(); ++i) {
         instructions_.push_back(binder.bind(program_->instructions[i], static_cast<int>(i)));
     }
+    for (CompiledInstruction& instruction : instructions_) instruction.buffers.context = &instruction.context;
     for (layers::TensorId t : {selection.graph().loss(), selection.graph().logits()}) {
         activations_[t] = reinterpret_cast<const float*>(
             binder.find(Kind::activation, selection.root_of(t), Microbatch(0)));

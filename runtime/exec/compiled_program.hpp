@@ -31,9 +31,11 @@ struct CompiledInstruction {
         std::int64_t sample_bytes = 0;
     };
     std::vector<FromBatch> from_batch;
+    LaunchContext context;          ///< its first_position is set once, seed and step by the executor
+    float* status = nullptr;        ///< RecordLoss: status words of its slot; null in forward programs
     std::int64_t first_sample = 0;  ///< of its micro-batch
     std::int64_t samples = 0;       ///< of its micro-batch
-    /// AddWeightGradient and AddInputGradient: to[i] += from[i].
+    /// The Add... and Combine... instructions: to[i] += from[i].
     struct Sum {
         const float* from = nullptr;
         float* to = nullptr;

@@ -28,6 +28,14 @@ Bytes arena_of(const ParallelPlan& plan, int rank, std::int64_t eval_batch) {
     return size;
 }
 
+/// Running statistics, each aligned as ModelState lays them out.
+Bytes buffer_bytes_of(const layers::ModelGraph& graph) {
+    Elements total{};
+    for (const layers::BufferSpec& spec : graph.buffers())
+        total += Elements((spec.shape.elements().value + 15) / 16 * 16);
+    return bytes_of(total, DType::f32);
+}
+
 void add(const CompiledInstruction::Sum& sum) {
     for (std::int64_t i = 0; i < sum.elements; ++i) sum.to[i] += sum.from[i];
 }
@@ -35,25 +43,37 @@ void add(const CompiledInstruction::Sum& sum) {
 }  // namespace
 
 struct Executor::StepScope {
-    StepTimes times;
-    Deadline deadline = Deadline::in_seconds(0);
-    UpdateScalars scalars;
-    double loss_sum = 0;
-    std::int64_t samples = 0;
+    const StepInputs* inputs = nullptr;  ///< null in forward programs
     StepReport report;
 };
 
 Executor::Executor(const ExecutorParts& parts) : parts_(parts), stream_(parts.device->make_stream()) {
     const ParallelPlan& plan = *parts_.plan;
     arena_ = Region(parts_.device->memory(), arena_of(plan, parts_.rank, parts_.eval_batch));
-    bucket_region_ = parts_.comm->allocate_buckets(bytes_of(plan.buckets().arena_elements(), DType::f32));
+    bucket_region_ = parts_.comm->allocate_buckets(bytes_of(plan.gradient_elements(parts_.rank), DType::f32));
     gradients_ = {reinterpret_cast<float*>(bucket_region_.data()),
                   static_cast<std::size_t>(plan.buckets().arena_elements().value)};
     const std::size_t buckets = plan.buckets().buckets().size();
     sums_.resize(buckets);
     for (std::size_t b = 0; b < buckets; ++b) bucket_labels_.push_back(fmt::format("bucket {}", b));
-    training_program(StepKind::full);  // made before the first step, so that no step pays for it
-    if (plan.has_short_step()) training_program(StepKind::short_last);
+    for (std::size_t n = 0; n < plan.selection().graph().nodes().size(); ++n) {
+        statistics_offsets_.push_back(plan.buckets().statistics(static_cast<layers::NodeId>(n)).offset);
+    }
+    for (StepKind kind : {StepKind::full, StepKind::short_last}) {  // made now, so that no step pays for it
+        if (kind == StepKind::short_last && !plan.has_short_step()) continue;
+        training_program(kind);
+        if (plan.spec().canonical) make_canonical_lists(kind);
+    }
+}
+
+void Executor::make_canonical_lists(StepKind kind) {
+    const ParallelPlan& plan = *parts_.plan;
+    const std::int64_t segment = parts_.comm->segment_elements();
+    auto& lists = canonical_lists_[kind];
+    for (std::size_t b = 0; b < plan.buckets().buckets().size(); ++b) {
+        lists.push_back(std::make_shared<const comm::StepList>(
+            comm::canonical_all_reduce(plan.canonical_layout(parts_.rank, kind, b), parts_.rank, segment)));
+    }
 }
 
 CompiledProgram& Executor::training_program(StepKind kind) {
@@ -76,18 +96,15 @@ CompiledProgram& Executor::forward_program() {
     return *forward_;
 }
 
-StepReport Executor::step(StepKind kind, const HostBatch& batch, const UpdateScalars& scalars,
-                          const Deadline& deadline) {
-    CompiledProgram& program = training_program(kind);
-    ensure(batch.samples == program.program().samples(),
+StepReport Executor::step(const StepInputs& inputs) {
+    CompiledProgram& program = training_program(inputs.kind);
+    ensure(inputs.batch.samples == program.program().samples(),
            "the batch has the samples that the plan gives this rank");
     StepScope scope;
-    scope.deadline = deadline;
-    scope.scalars = scalars;
+    scope.inputs = &inputs;
     const auto begin = Clock::now();
-    load(program, batch);
+    load(program, inputs.batch, inputs.step);
     run(program, scope);
-    scope.report.times = scope.times;
     scope.report.times.total = seconds_between(begin, Clock::now());
     return scope.report;
 }
@@ -96,7 +113,7 @@ Executor::Prediction Executor::forward(const HostBatch& batch) {
     ensure(batch.samples <= parts_.eval_batch, "a forward batch is at most the planned one");
     CompiledProgram& program = forward_program();
     StepScope scope;
-    load(program, batch);
+    load(program, batch, 0);
     run(program, scope);
     stream_->synchronize();
     const layers::ModelGraph& graph = parts_.plan->selection().graph();
@@ -110,25 +127,27 @@ std::int64_t Executor::classes() const {
     return graph.tensor(graph.logits()).shape.elements().value;
 }
 
-void Executor::load(CompiledProgram& program, const HostBatch& batch) {
+void Executor::load(CompiledProgram& program, const HostBatch& batch, std::int64_t step) {
     const auto* x = reinterpret_cast<const std::byte*>(batch.x.data());
-    const auto* y = reinterpret_cast<const std::byte*>(batch.y.data());
     for (CompiledInstruction& instruction : program.instructions()) {
+        instruction.context.seed = parts_.seed;
+        instruction.context.step = step;
         for (const CompiledInstruction::FromBatch& from : instruction.from_batch) {
             instruction.buffers.inputs[from.input] =
-                (from.target ? y : x) + instruction.first_sample * from.sample_bytes;
+                (from.target ? batch.y.data() : x) + instruction.first_sample * from.sample_bytes;
         }
     }
 }
 
 void Executor::run(CompiledProgram& program, StepScope& scope) {
+    StepTimes& times = scope.report.times;
     for (CompiledInstruction& instruction : program.instructions()) {
         parts_.comm->set_state(program.program().training ? Phase::step : Phase::evaluate, instruction.text);
         const auto begin = Clock::now();
-        const double waited_before = scope.times.exposed_comm;
+        const double waited_before = times.exposed_comm;
         execute(instruction, scope);
         const auto end = Clock::now();
-        scope.times.compute += seconds_between(begin, end) - (scope.times.exposed_comm - waited_before);
+        times.compute += seconds_between(begin, end) - (times.exposed_comm - waited_before);
         if (parts_.trace != nullptr) parts_.trace->span(Track::main, instruction.text, begin, end, "");
     }
 }
@@ -143,10 +162,10 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
         instruction.kernels->backward_weight(*stream_, instruction.buffers);
     } else if (std::holds_alternative<BackwardInput>(action)) {
         instruction.kernels->backward_input(*stream_, instruction.buffers);
-    } else if (std::holds_alternative<RecordLoss>(action)) {
-        record_loss(instruction, scope);
+    } else if (const auto* loss = std::get_if<RecordLoss>(&action)) {
+        if (instruction.status != nullptr) record_loss(instruction, loss->add, scope);
     } else if (std::holds_alternative<ClearGradients>(action)) {
-        std::fill(gradients_.begin(), gradients_.end(), 0.0f);
+        clear_gradients(scope);
     } else if (const auto* sum = std::get_if<ReduceBucket>(&action)) {
         reduce(sum->bucket, scope);
     } else if (std::holds_alternative<OptimizerStep>(action)) {
@@ -155,52 +174,69 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     for (const CompiledInstruction::Sum& sum : instruction.sums) add(sum);
 }
 
-void Executor::record_loss(const CompiledInstruction& instruction, StepScope& scope) {
+void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope) {
     const auto* losses = reinterpret_cast<const float*>(instruction.buffers.inputs.front());
-    for (std::int64_t i = 0; i < instruction.samples; ++i) scope.loss_sum += static_cast<double>(losses[i]);
-    scope.samples += instruction.samples;
+    double sum = 0;
+    for (std::int64_t i = 0; i < instruction.samples; ++i) sum += static_cast<double>(losses[i]);
+    std::array<float, static_cast<std::size_t>(StatusWord::count)> words{};
+    words[static_cast<std::size_t>(StatusWord::loss_sum)] = static_cast<float>(sum);
+    words[static_cast<std::size_t>(StatusWord::samples)] = static_cast<float>(instruction.samples);
+    words[static_cast<std::size_t>(StatusWord::nonfinite)] = std::isfinite(sum) ? 0.0F : 1.0F;
+    words[static_cast<std::size_t>(StatusWord::stop)] = scope.inputs->stop_wish ? 1.0F : 0.0F;
+    for (std::size_t w = 0; w < words.size(); ++w) {
+        instruction.status[w] = on_top ? instruction.status[w] + words[w] : words[w];
+    }
 }
 
-void Executor::reduce(int bucket, StepScope& scope) {
-    const GradBuckets& buckets = parts_.plan->buckets();
+void Executor::clear_gradients(const StepScope& scope) {
+    std::fill(gradients_.begin(), gradients_.end(), 0.0F);
+    float* status = gradients_.data() + parts_.plan->buckets().status_offset();
+    status[static_cast<std::size_t>(StatusWord::stop)] = scope.inputs->stop_wish ? 1.0F : 0.0F;
+}
+
+void Executor::reduce(int bucket, const StepScope& scope) {
     const auto index = static_cast<std::size_t>(bucket);
-    if (index + 1 == buckets.buckets().size()) {
-        float* status = gradients_.data() + buckets.status_offset();
-        status[static_cast<std::size_t>(StatusWord::loss_sum)] = static_cast<float>(scope.loss_sum);
-        status[static_cast<std::size_t>(StatusWord::samples)] = static_cast<float>(scope.samples);
-        status[static_cast<std::size_t>(StatusWord::nonfinite)] = std::isfinite(scope.loss_sum) ? 0.0f : 1.0f;
+    const IndexRange range = parts_.plan->buckets().buckets()[index].range;
+    if (parts_.plan->spec().canonical) {
+        sums_[index] = parts_.comm->canonical_all_reduce(canonical_lists_.at(scope.inputs->kind)[index],
+                                                         gradients_, range.size(), bucket_labels_[index]);
+        return;
     }
-    const IndexRange range = buckets.buckets()[index].range;
     const auto data =
         gradients_.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
     sums_[index] = parts_.comm->all_reduce(data, parts_.plan->spec().algorithm, bucket_labels_[index]);
 }
 
 void Executor::commit(StepScope& scope) {
+    const StepInputs& inputs = *scope.inputs;
+    StepReport& report = scope.report;
     const auto begin = Clock::now();
-    for (comm::Ticket& sum : sums_) parts_.comm->wait(sum, scope.deadline);
-    scope.times.exposed_comm += seconds_between(begin, Clock::now());
+    for (comm::Ticket& sum : sums_) parts_.comm->wait(sum, inputs.deadline);
+    report.times.exposed_comm += seconds_between(begin, Clock::now());
 
     const float* status = gradients_.data() + parts_.plan->buckets().status_offset();
-    scope.report.loss_sum = static_cast<double>(status[static_cast<std::size_t>(StatusWord::loss_sum)]);
-    scope.report.samples = std::llround(status[static_cast<std::size_t>(StatusWord::samples)]);
-    if (status[static_cast<std::size_t>(StatusWord::nonfinite)] != 0 ||
-        !std::isfinite(scope.report.loss_sum)) {
-        throw NumericError(
-            "the loss is not finite: lower optimizer.lr, add warm-up, or look at the data with `trireme data "
-            "inspect`");
-    }
-    scope.scalars.gradient_scale = 1.0 / static_cast<double>(scope.report.samples);
-    parts_.state->apply(scope.scalars, gradients_);
+    const auto word = [&](StatusWord w) { return static_cast<double>(status[static_cast<std::size_t>(w)]); };
+    report.loss_sum = word(StatusWord::loss_sum);
+    report.samples = std::llround(word(StatusWord::samples));
+    report.stop_wishes = std::llround(word(StatusWord::stop));
+    const bool loss_finite = word(StatusWord::nonfinite) == 0 && std::isfinite(report.loss_sum);
+    report.skipped = !parts_.guard->admit(loss_finite, gradients_, parts_.plan->selection().threads());
+    if (report.skipped) return;
+    UpdateScalars scalars;
+    scalars.lr = inputs.lr;
+    scalars.gradient_scale = 1.0 / static_cast<double>(report.samples);
+    scalars.update = inputs.update;
+    parts_.state->apply(scalars, gradients_);
+    parts_.state->update_buffers(gradients_, statistics_offsets_, report.samples);
 }
 
 MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const OptimizerSpec& optimizer,
                                       std::int64_t eval_batch) {
     const Bytes arena = bytes_of(plan.buckets().arena_elements(), DType::f32);
     MemoryReport report;
-    report.parameters = arena;
+    report.parameters = arena + buffer_bytes_of(plan.selection().graph());
     report.optimizer_state = arena * static_cast<std::int64_t>(state_names(optimizer).size());
-    report.gradients = arena;
+    report.gradients = bytes_of(plan.gradient_elements(rank), DType::f32);
     report.arena = arena_of(plan, rank, eval_batch);
     return report;
 }

@@ -14,6 +14,7 @@
 #include "runtime/device/device.hpp"
 #include "runtime/exec/compiled_program.hpp"
 #include "runtime/exec/step_report.hpp"
+#include "runtime/optim/step_guard.hpp"
 #include "runtime/plan/parallel_plan.hpp"
 
 namespace trireme {
@@ -21,8 +22,19 @@ namespace trireme {
 /// Samples of this rank: inputs [samples, sample shape] fp32, targets as the graph's target says.
 struct HostBatch {
     std::span<const float> x;
-    std::span<const std::int32_t> y;
+    std::span<const std::byte> y;
     std::int64_t samples = 0;
+};
+
+/// What changes from step to step.
+struct StepInputs {
+    StepKind kind = StepKind::full;
+    HostBatch batch;
+    std::int64_t step = 0;  ///< of the job, counted from 0: random numbers are keyed by it
+    double lr = 0;
+    std::int64_t update = 1;  ///< updates so far, this one included (Adam's t)
+    bool stop_wish = false;   ///< this rank was asked to save and end
+    Deadline deadline = Deadline::in_seconds(0);
 };
 
 /// What a rank's executor is made of; all must outlive it.
@@ -32,7 +44,9 @@ struct ExecutorParts {
     ModelState* state = nullptr;
     Device* device = nullptr;
     comm::Communicator* comm = nullptr;
-    TraceSink* trace = nullptr;   ///< may be null
+    TraceSink* trace = nullptr;  ///< may be null
+    std::uint64_t seed = 0;
+    StepGuard* guard = nullptr;   ///< what a step that is not finite does; needed for training
     std::int64_t eval_batch = 0;  ///< batch of `forward`; 0: none
 };
 
@@ -43,8 +57,7 @@ class Executor {
     /// One training step of the job: forward, backward, sums, update. All ranks call it with their samples of
     /// the same step. Throws NumericError when the loss or a gradient is not finite: nothing has changed
     /// then.
-    StepReport step(StepKind kind, const HostBatch& batch, const UpdateScalars& scalars,
-                    const Deadline& deadline);
+    StepReport step(const StepInputs& inputs);
 
     /// Forward only, on this rank's own samples, at most `eval_batch`. It always runs at that size, so that
     /// its memory is planned and a sample's result does not depend on how many stand beside it: the memory
@@ -64,6 +77,7 @@ class Executor {
                                                      const OptimizerSpec& optimizer, std::int64_t eval_batch);
     /// Device memory that this executor holds.
     [[nodiscard]] Bytes arena_bytes() const { return arena_.size(); }
+    /// The sums of the last step, with the bucket layout.
     [[nodiscard]] std::span<float> gradients() const { return gradients_; }
 
   private:
@@ -72,9 +86,11 @@ class Executor {
     CompiledProgram& forward_program();
     void run(CompiledProgram& program, StepScope& scope);
     void execute(CompiledInstruction& instruction, StepScope& scope);
-    void load(CompiledProgram& program, const HostBatch& batch);
-    void record_loss(const CompiledInstruction& instruction, StepScope& scope);
-    void reduce(int bucket, StepScope& scope);
+    void load(CompiledProgram& program, const HostBatch& batch, std::int64_t step);
+    void record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope);
+    void make_canonical_lists(StepKind kind);
+    void clear_gradients(const StepScope& scope);
+    void reduce(int bucket, const StepScope& scope);
     void commit(StepScope& scope);
 
     ExecutorParts parts_;
@@ -85,7 +101,9 @@ class Executor {
     std::map<StepKind, CompiledProgram> training_;
     std::optional<CompiledProgram> forward_;
     std::vector<comm::Ticket> sums_;
+    std::map<StepKind, std::vector<std::shared_ptr<const comm::StepList>>> canonical_lists_;  ///< by bucket
     std::vector<std::string> bucket_labels_;
+    std::vector<std::int64_t> statistics_offsets_;  ///< of each node's statistics in the bucket arena
 };
 
 }  // namespace trireme

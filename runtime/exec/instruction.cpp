@@ -12,27 +12,39 @@ struct Printer {
                                    std::string_view more = "") const {
         return fmt::format("{} {} mb{}{}", verb, graph.node(node).name, mb.value, more);
     }
+    [[nodiscard]] static std::string slot_text(int slot) {
+        return slot == 0 ? "" : fmt::format(" slot {}", slot);
+    }
     std::string operator()(const LoadMicrobatch& a) const {
         return fmt::format("load mb{}", a.microbatch.value);
     }
-    std::string operator()(const Forward& a) const { return line("forward", a.node, a.microbatch); }
+    std::string operator()(const Forward& a) const {
+        return line("forward", a.node, a.microbatch, a.apart ? " apart" : "");
+    }
+    std::string operator()(const AddStatistics& a) const {
+        return line("add-statistics", a.node, a.microbatch);
+    }
     std::string operator()(const RecordLoss& a) const {
-        return fmt::format("record-loss mb{}", a.microbatch.value);
+        return fmt::format("record-loss mb{}", a.microbatch.value) + slot_text(a.slot);
     }
     std::string operator()(const BackwardActivation& a) const {
         return line("backward-activation", a.node, a.microbatch);
     }
     std::string operator()(const BackwardWeight& a) const {
-        return line("backward-weight", a.node, a.microbatch, a.accumulate ? " apart" : "");
+        return line("backward-weight", a.node, a.microbatch, a.apart ? " apart" : "") + slot_text(a.slot);
     }
     std::string operator()(const AddWeightGradient& a) const {
-        return line("add-weight-gradient", a.node, a.microbatch);
+        return line("add-weight-gradient", a.node, a.microbatch) + slot_text(a.slot);
     }
     std::string operator()(const BackwardInput& a) const {
-        return line("backward-input", a.node, a.microbatch, a.accumulate ? " apart" : "");
+        return line("backward-input", a.node, a.microbatch, a.apart != 0 ? " apart" : "");
     }
     std::string operator()(const AddInputGradient& a) const {
-        return line("add-input-gradient", a.node, a.microbatch);
+        return line("add-input-gradient", a.node, a.microbatch,
+                    a.input == 0 ? "" : fmt::format(" input {}", a.input));
+    }
+    std::string operator()(const CombineSlots& a) const {
+        return fmt::format("combine bucket {} slot {} += slot {}", a.bucket, a.to, a.from);
     }
     std::string operator()(const ClearGradients&) const { return "clear-gradients"; }
     std::string operator()(const ReduceBucket& a) const { return fmt::format("reduce-bucket {}", a.bucket); }

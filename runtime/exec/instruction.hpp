@@ -15,40 +15,63 @@ namespace trireme {
 struct LoadMicrobatch {
     Microbatch microbatch;
 };
+/// The running-statistics sums of a batch norm go to the bucket's slot; `apart`: to a buffer of its own, for
+/// AddStatistics.
 struct Forward {
     layers::NodeId node;
     Microbatch microbatch;
+    int slot = 0;
+    bool apart = false;
 };
-/// Adds the samples' losses to the step's status words.
+/// Adds the statistics of the node's last Forward to the bucket.
+struct AddStatistics {
+    layers::NodeId node;
+    Microbatch microbatch;
+};
+/// Writes the samples' losses to the status words of a slot; `add`: on top of what earlier micro-batches
+/// left.
 struct RecordLoss {
     Microbatch microbatch;
+    int slot = 0;
+    bool add = false;
 };
 /// The gradient through a fused activation, in place.
 struct BackwardActivation {
     layers::NodeId node;
     Microbatch microbatch;
 };
-/// Weight gradients of a node. `accumulate`: into a buffer of its own, for AddWeightGradient to add.
+/// Weight gradients of a node, into the bucket's slot; `apart`: into a buffer of its own, for
+/// AddWeightGradient to add.
 struct BackwardWeight {
     layers::NodeId node;
     Microbatch microbatch;
-    bool accumulate;
+    int slot = 0;
+    bool apart = false;
 };
 /// Adds the weight gradients of the node's last BackwardWeight to the bucket.
 struct AddWeightGradient {
     layers::NodeId node;
     Microbatch microbatch;
+    int slot = 0;
 };
-/// Input gradients of a node. `accumulate`: into a buffer of its own, for AddInputGradient to add.
+/// Input gradients of a node, of those inputs whose gradient is wanted. `apart`: bit i says that input i's
+/// gradient goes to a buffer of its own, for AddInputGradient to add.
 struct BackwardInput {
     layers::NodeId node;
     Microbatch microbatch;
-    bool accumulate;
+    std::uint64_t apart = 0;
 };
-/// Adds the node's input gradient to what earlier readers of the tensor left.
+/// Adds the gradient of one input of the node to what earlier readers of that tensor left.
 struct AddInputGradient {
     layers::NodeId node;
     Microbatch microbatch;
+    int input = 0;
+};
+/// Adds a bucket's sums of one slot to another: an inner node of the tree over leaves.
+struct CombineSlots {
+    int bucket;
+    int to;
+    int from;
 };
 /// Zeroes all gradients: a rank without samples in a step still takes part in the sums.
 struct ClearGradients {};
@@ -59,9 +82,9 @@ struct ReduceBucket {
 /// Waits for every sum, checks the status words and commits the update: parameters change here or not at all.
 struct OptimizerStep {};
 
-using Action =
-    std::variant<LoadMicrobatch, Forward, RecordLoss, BackwardActivation, BackwardWeight, AddWeightGradient,
-                 BackwardInput, AddInputGradient, ClearGradients, ReduceBucket, OptimizerStep>;
+using Action = std::variant<LoadMicrobatch, Forward, AddStatistics, CombineSlots, RecordLoss,
+                            BackwardActivation, BackwardWeight, AddWeightGradient, BackwardInput,
+                            AddInputGradient, ClearGradients, ReduceBucket, OptimizerStep>;
 
 /// An event inside one step.
 struct Token {

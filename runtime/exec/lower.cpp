@@ -1,5 +1,6 @@
 #include <map>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -19,60 +20,79 @@ bool has_fused_activation(const layers::Op& op) {
            (linear != nullptr && linear->activation != layers::Activation::none);
 }
 
+/// What follows a micro-batch's backward, once a bucket's gradients are complete.
+struct AfterBackward {
+    std::vector<LeafAction> combines;  ///< inner nodes of the tree that this leaf completes
+    bool last = false;                 ///< the bucket is complete on this rank: its sum over ranks can start
+};
+
 class Lowering {
   public:
     Lowering(const Selection& selection, Program& program)
         : selection_(selection), graph_(selection.graph()), program_(program) {}
 
-    void forward(Microbatch mb) {
+    /// Gradients, statistics and status words go to `slot`; `add`: on top of what is there already.
+    void forward(Microbatch mb, int slot, bool add) {
         emit(LoadMicrobatch{mb}, {}, {{Token::Kind::samples, mb.value}});
+        std::vector<Token> waits{{Token::Kind::samples, mb.value}};
         for (NodeId node = 0; node < node_count(); ++node) {
-            if (!layers::is_view(graph_.node(node).op))
-                emit(Forward{node, mb}, node == 0 ? samples(mb) : std::vector<Token>{});
+            if (layers::is_view(graph_.node(node).op)) continue;
+            const bool apart = add && program_.training && has_statistics(node);
+            emit(Forward{node, mb, slot, apart}, std::exchange(waits, {}));
+            if (apart) emit(AddStatistics{node, mb});
         }
-        emit(RecordLoss{mb});
+        emit(RecordLoss{mb, slot, add});
     }
 
-    void backward(Microbatch mb, const GradBuckets& buckets, bool last) {
+    void backward(Microbatch mb, int slot, bool add, const GradBuckets& buckets, const AfterBackward& after) {
         written_.clear();
+        ready_.clear();
+        uses_.clear();
         for (NodeId node = node_count() - 1; node >= 0; --node) {
-            if (!layers::is_view(graph_.node(node).op) &&
-                selection_.wants_gradient(graph_.node(node).output)) {
-                backward_node(node, mb, buckets, last);
-            }
+            if (layers::is_view(graph_.node(node).op) || !selection_.wants_gradient(graph_.node(node).output))
+                continue;
+            if (has_fused_activation(graph_.node(node).op)) emit(BackwardActivation{node, mb});
+            if (!graph_.node(node).params.empty()) backward_weight(node, mb, slot, add, buckets, after);
+            backward_input(node, mb);
         }
     }
 
     void emit(Action action, std::vector<Token> waits = {}, std::vector<Token> signals = {}) {
-        program_.instructions.push_back({action, std::move(waits), std::move(signals)});
+        program_.instructions.push_back({std::move(action), std::move(waits), std::move(signals)});
     }
 
   private:
     [[nodiscard]] NodeId node_count() const { return static_cast<NodeId>(graph_.nodes().size()); }
-    [[nodiscard]] static std::vector<Token> samples(Microbatch mb) {
-        return {{Token::Kind::samples, mb.value}};
+    [[nodiscard]] bool has_statistics(NodeId id) const {
+        const layers::Node& node = graph_.node(id);
+        return layers::statistics_of(node.op, graph_.tensor(node.inputs.front()).shape) > 0;
     }
 
-    void backward_node(NodeId id, Microbatch mb, const GradBuckets& buckets, bool last) {
+    void backward_input(NodeId id, Microbatch mb) {
         const layers::Node& node = graph_.node(id);
-        if (has_fused_activation(node.op)) emit(BackwardActivation{id, mb});
-        if (!node.params.empty()) backward_weight(id, mb, buckets, last);
-        const TensorId source = selection_.root_of(node.inputs.front());
-        if (selection_.wants_gradient(source)) {
-            const bool accumulate = !written_.insert(source).second;
-            emit(BackwardInput{id, mb, accumulate});
-            if (accumulate) emit(AddInputGradient{id, mb});
+        ensure(node.inputs.size() <= 64, "a node has at most 64 inputs");
+        BackwardInput action{id, mb, 0};
+        bool wanted = false;
+        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            const TensorId source = selection_.root_of(node.inputs[i]);
+            if (!selection_.wants_gradient(source)) continue;
+            wanted = true;
+            if (!written_.insert(source).second) action.apart |= std::uint64_t{1} << i;
+        }
+        if (!wanted) return;
+        emit(action);
+        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            if ((action.apart >> i & 1) != 0) emit(AddInputGradient{id, mb, static_cast<int>(i)});
         }
     }
 
-    /// The first use of the step overwrites the bucket, later ones (micro-batches, tied weights) are added to
-    /// it.
-    void backward_weight(NodeId id, Microbatch mb, const GradBuckets& buckets, bool last) {
+    /// The first use of a slot overwrites it, later ones (micro-batches, tied weights) are added to it.
+    void backward_weight(NodeId id, Microbatch mb, int slot, bool add, const GradBuckets& buckets,
+                         const AfterBackward& after) {
         const layers::Node& node = graph_.node(id);
-        const bool accumulate = uses_[node.params.front()]++ > 0;
-        emit(BackwardWeight{id, mb, accumulate});
-        if (accumulate) emit(AddWeightGradient{id, mb});
-        if (!last) return;
+        const bool apart = add || uses_[node.params.front()]++ > 0;
+        emit(BackwardWeight{id, mb, slot, apart});
+        if (apart) emit(AddWeightGradient{id, mb, slot});
         std::set<int> touched;
         for (layers::ParamId p : node.params) {
             const int bucket = buckets.place(p).bucket;
@@ -80,20 +100,51 @@ class Lowering {
             touched.insert(bucket);
         }
         for (int bucket : touched) {
-            if (ready_[bucket] == buckets.buckets().at(static_cast<std::size_t>(bucket)).ready_count) {
-                program_.instructions.back().signals.push_back({Token::Kind::gradients, bucket});
-                emit(ReduceBucket{bucket}, {{Token::Kind::gradients, bucket}}, {{Token::Kind::sum, bucket}});
-            }
+            if (ready_[bucket] == buckets.buckets().at(static_cast<std::size_t>(bucket)).ready_count)
+                complete(bucket, after);
         }
+    }
+
+    void complete(int bucket, const AfterBackward& after) {
+        for (const LeafAction& combine : after.combines)
+            emit(CombineSlots{bucket, combine.slot, combine.from});
+        if (!after.last) return;
+        program_.instructions.back().signals.push_back({Token::Kind::gradients, bucket});
+        emit(ReduceBucket{bucket}, {{Token::Kind::gradients, bucket}}, {{Token::Kind::sum, bucket}});
     }
 
     const Selection& selection_;
     const layers::ModelGraph& graph_;
     Program& program_;
     std::set<TensorId> written_;           // gradients that hold a value already in this micro-batch
-    std::map<layers::ParamId, int> uses_;  // weight gradients computed so far in this step
+    std::map<layers::ParamId, int> uses_;  // weight gradients computed so far in this micro-batch
     std::map<int, int> ready_;             // complete gradients of each bucket
 };
+
+/// Micro-batch by micro-batch into slot 0 (fast mode).
+void lower_accumulating(Lowering& lowering, const GradBuckets& buckets, int count) {
+    for (int mb = 0; mb < count; ++mb) {
+        lowering.forward(Microbatch(mb), 0, mb > 0);
+        lowering.backward(Microbatch(mb), 0, mb > 0, buckets, {{}, mb + 1 == count});
+    }
+}
+
+/// Leaf by leaf into a stack of slots, along the fixed tree (canonical mode).
+void lower_leaves(Lowering& lowering, const GradBuckets& buckets, const LeafSchedule& leaves) {
+    const auto& actions = leaves.actions;
+    int mb = 0;
+    for (std::size_t i = 0; i < actions.size();) {
+        ensure(actions[i].kind == LeafAction::Kind::compute, "a schedule begins with a leaf");
+        const int slot = actions[i].slot;
+        AfterBackward after;
+        for (++i; i < actions.size() && actions[i].kind == LeafAction::Kind::combine; ++i)
+            after.combines.push_back(actions[i]);
+        after.last = i == actions.size();
+        lowering.forward(Microbatch(mb), slot, false);
+        lowering.backward(Microbatch(mb), slot, false, buckets, after);
+        ++mb;
+    }
+}
 
 }  // namespace
 
@@ -110,23 +161,22 @@ std::string Program::str(const layers::ModelGraph& graph) const {
     return text;
 }
 
-Program lower_training(const Selection& selection, const GradBuckets& buckets,
-                       const std::vector<std::int64_t>& microbatches) {
+Program lower_training(const Selection& selection, const GradBuckets& buckets, const StepShape& shape) {
     Program program;
-    program.microbatches = microbatches;
+    program.microbatches = shape.microbatches;
+    program.first_position = shape.first_position;
+    for (std::int64_t samples : shape.microbatches) ensure(samples > 0, "a micro-batch has samples");
     Lowering lowering(selection, program);
-    const int count = static_cast<int>(microbatches.size());
-    for (int mb = 0; mb < count; ++mb) {
-        ensure(microbatches[static_cast<std::size_t>(mb)] > 0, "a micro-batch has samples");
-        lowering.forward(Microbatch(mb));
-        lowering.backward(Microbatch(mb), buckets, mb + 1 == count);
-    }
-    std::vector<Token> sums;
     const int bucket_count = static_cast<int>(buckets.buckets().size());
-    if (count == 0) {
+    if (shape.microbatches.empty()) {
         lowering.emit(ClearGradients{});
         for (int b = 0; b < bucket_count; ++b) lowering.emit(ReduceBucket{b}, {}, {{Token::Kind::sum, b}});
+    } else if (shape.leaves) {
+        lower_leaves(lowering, buckets, *shape.leaves);
+    } else {
+        lower_accumulating(lowering, buckets, static_cast<int>(shape.microbatches.size()));
     }
+    std::vector<Token> sums;
     for (int b = 0; b < bucket_count; ++b) sums.push_back({Token::Kind::sum, b});
     lowering.emit(OptimizerStep{}, sums);
     return program;
@@ -136,7 +186,7 @@ Program lower_forward(const Selection& selection, std::int64_t batch) {
     Program program;
     program.training = false;
     program.microbatches = {batch};
-    Lowering(selection, program).forward(Microbatch(0));
+    Lowering(selection, program).forward(Microbatch(0), 0, false);
     return program;
 }
 

@@ -5,26 +5,93 @@
 #include <bit>
 #include <numeric>
 
+#include <fmt/format.h>
+
 #include "layers/init.hpp"
 #include "runtime/core/digest.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/device/cpu/kernel_threads.hpp"
+#include "runtime/optim/element_rules.hpp"
+#include "runtime/optim/running_statistics.hpp"
 
 namespace trireme {
 
 static_assert(std::endian::native == std::endian::little,
               "hashes and files are little-endian; so must be the host");
 
+namespace {
+
+constexpr std::int64_t buffer_alignment = 16;  // elements: 64 bytes of fp32
+
+std::vector<layers::ParamId> ids_by_name(const layers::ModelGraph& graph) {
+    std::vector<layers::ParamId> order(graph.params().size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](layers::ParamId a, layers::ParamId b) {
+        return graph.param(a).name < graph.param(b).name;
+    });
+    return order;
+}
+
+std::vector<layers::BufferId> buffers_by_name(const layers::ModelGraph& graph) {
+    std::vector<layers::BufferId> order(graph.buffers().size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](layers::BufferId a, layers::BufferId b) {
+        return graph.buffer(a).name < graph.buffer(b).name;
+    });
+    return order;
+}
+
+Updater updater_of(const layers::ModelGraph& graph, const GradBuckets& buckets, const OptimizerSpec& spec) {
+    const std::vector<ParamSettings> all = param_settings(spec, graph);
+    std::vector<IndexRange> places;
+    std::vector<ParamSettings> settings;
+    for (layers::ParamId p : ids_by_name(graph)) {
+        const ParamPlace& at = buckets.place(p);
+        places.push_back({at.offset, at.offset + at.elements});
+        settings.push_back(all[static_cast<std::size_t>(p)]);
+    }
+    return {spec, std::move(places), std::move(settings)};
+}
+
+std::span<float> whole(const Region& arena) {
+    return {reinterpret_cast<float*>(arena.data()),
+            static_cast<std::size_t>(arena.size().value) / sizeof(float)};
+}
+
+}  // namespace
+
 ModelState::ModelState(const layers::ModelGraph& graph, const GradBuckets& buckets,
                        const OptimizerSpec& optimizer, MemorySpace& memory)
-    : graph_(&graph), buckets_(&buckets), optimizer_(optimizer), state_names_(state_names(optimizer)) {
+    : graph_(&graph),
+      buckets_(&buckets),
+      optimizer_(optimizer),
+      state_names_(state_names(optimizer)),
+      updater_(updater_of(graph, buckets, optimizer)) {
     const Bytes size = bytes_of(buckets.arena_elements(), DType::f32);
     params_ = Region(memory, size);
     for (std::size_t k = 0; k < state_names_.size(); ++k) states_.emplace_back(memory, size);
+    std::int64_t elements = 0;
+    for (const layers::BufferSpec& spec : graph.buffers()) {
+        buffer_offsets_.push_back(elements);
+        elements +=
+            (spec.shape.elements().value + buffer_alignment - 1) / buffer_alignment * buffer_alignment;
+    }
+    if (elements > 0) buffers_ = Region(memory, bytes_of(Elements(elements), DType::f32));
 }
 
 void ModelState::initialise(std::uint64_t seed) {
     for (std::size_t p = 0; p < graph_->params().size(); ++p) {
         layers::initial_values(graph_->params()[p], seed, 0, param(static_cast<layers::ParamId>(p)));
     }
+    for (std::size_t b = 0; b < graph_->buffers().size(); ++b) {
+        const std::span<float> values = buffer(static_cast<layers::BufferId>(b));
+        std::fill(values.begin(), values.end(), static_cast<float>(graph_->buffers()[b].start));
+    }
+    restart_average();
+}
+
+void ModelState::restart_average() {
+    if (has_average()) std::copy_n(params_.data(), params_.size().value, states_.back().data());
 }
 
 std::span<float> ModelState::place(const Region& arena, layers::ParamId p) const {
@@ -35,32 +102,73 @@ std::span<float> ModelState::place(const Region& arena, layers::ParamId p) const
 std::span<float> ModelState::param(layers::ParamId p) const { return place(params_, p); }
 std::span<float> ModelState::state(std::size_t k, layers::ParamId p) const { return place(states_.at(k), p); }
 
+std::span<float> ModelState::buffer(layers::BufferId b) const {
+    return {reinterpret_cast<float*>(buffers_.data()) + buffer_offsets_.at(static_cast<std::size_t>(b)),
+            static_cast<std::size_t>(graph_->buffer(b).shape.elements().value)};
+}
+
 Bytes ModelState::optimizer_bytes() const {
     Bytes total{};
     for (const Region& region : states_) total += region.size();
     return total;
 }
 
-void ModelState::apply(const UpdateScalars& scalars, std::span<const float> gradients) {
-    std::array<std::span<float>, 2> storage;  // no optimizer has more; nothing is allocated in a step
-    const std::span<std::span<float>> state(storage.data(), states_.size());
-    for (std::size_t i = 0; i < graph_->params().size(); ++i) {
-        const auto p = static_cast<layers::ParamId>(i);
-        const ParamPlace& at = buckets_->place(p);
-        for (std::size_t k = 0; k < state.size(); ++k) state[k] = this->state(k, p);
-        update(optimizer_, scalars, param(p),
-               gradients.subspan(static_cast<std::size_t>(at.offset), static_cast<std::size_t>(at.elements)),
-               state);
+UpdateReport ModelState::apply(const UpdateScalars& scalars, std::span<const float> gradients) {
+    ensure(!averaged_, "no update while the parameters hold their average");
+    std::array<std::span<float>, 3> state;  // no optimizer has more; nothing is allocated in a step
+    for (std::size_t k = 0; k < states_.size(); ++k) state[k] = whole(states_[k]);
+    return updater_.apply(scalars, whole(params_), gradients, std::span(state).first(states_.size()),
+                          cpu::kernel_threads());
+}
+
+void ModelState::update_buffers(std::span<const float> statistics,
+                                std::span<const std::int64_t> offset_of_node, std::int64_t samples) {
+    ensure(offset_of_node.size() == graph_->nodes().size(), "each node has its place in the statistics");
+    for (std::size_t n = 0; n < graph_->nodes().size(); ++n) {
+        const layers::Node& node = graph_->nodes()[n];
+        const auto* norm = std::get_if<layers::BatchNorm>(&node.op);
+        if (norm == nullptr) continue;
+        const std::span<float> mean = buffer(node.buffers.at(0));
+        const std::int64_t elements = graph_->tensor(node.inputs.front()).shape.elements().value;
+        const std::int64_t positions = elements / static_cast<std::int64_t>(mean.size());
+        update_running(statistics.subspan(static_cast<std::size_t>(offset_of_node[n]), 3 * mean.size()),
+                       static_cast<double>(samples * positions), norm->momentum, mean,
+                       buffer(node.buffers.at(1)));
     }
 }
 
-std::vector<layers::ParamId> ModelState::by_name() const {
-    std::vector<layers::ParamId> order(graph_->params().size());
-    std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(), [&](layers::ParamId a, layers::ParamId b) {
-        return graph_->param(a).name < graph_->param(b).name;
-    });
-    return order;
+void ModelState::exchange_with_average() {
+    rules::exchange(static_cast<std::int64_t>(whole(params_).size()), whole(params_).data(),
+                    whole(states_.back()).data());
+    averaged_ = !averaged_;
+}
+
+AverageScope::AverageScope(ModelState& state) : state_(state) {
+    ensure(!state_.averaged_, "the parameters hold their average already");
+    if (state_.has_average()) state_.exchange_with_average();
+}
+
+AverageScope::~AverageScope() {
+    if (state_.has_average()) state_.exchange_with_average();
+}
+
+std::vector<layers::ParamId> ModelState::by_name() const { return ids_by_name(*graph_); }
+
+std::vector<NamedTensor> ModelState::tensors() const {
+    ensure(!averaged_, "nothing is saved while the parameters hold their average");
+    std::vector<NamedTensor> all;
+    const std::vector<layers::ParamId> order = by_name();
+    for (layers::ParamId p : order)
+        all.push_back({"params/" + graph_->param(p).name, graph_->param(p).shape, param(p)});
+    for (layers::BufferId b : buffers_by_name(*graph_))
+        all.push_back({"buffers/" + graph_->buffer(b).name, graph_->buffer(b).shape, buffer(b)});
+    for (std::size_t k = 0; k < states_.size(); ++k) {
+        for (layers::ParamId p : order) {
+            all.push_back({fmt::format("optimizer/{}/{}", state_names_[k], graph_->param(p).name),
+                           graph_->param(p).shape, state(k, p)});
+        }
+    }
+    return all;
 }
 
 std::string ModelState::params_sha256() const {
@@ -71,10 +179,7 @@ std::string ModelState::params_sha256() const {
 
 std::string ModelState::state_sha256(std::string_view cursor) const {
     Sha256 hash;
-    for (layers::ParamId p : by_name()) hash.update(std::as_bytes(param(p)));
-    for (std::size_t k = 0; k < states_.size(); ++k) {
-        for (layers::ParamId p : by_name()) hash.update(std::as_bytes(state(k, p)));
-    }
+    for (const NamedTensor& tensor : tensors()) hash.update(std::as_bytes(tensor.values));
     hash.update(cursor);
     return hash.finish();
 }

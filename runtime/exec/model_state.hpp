@@ -1,55 +1,103 @@
-// Parameters and optimizer state of one rank: arenas with the layout of the gradient buckets, so that an
-// update is a walk over equal offsets. Everything is addressed by the parameter's name from outside.
+// Parameters, buffers and optimizer state of one rank. Parameters and state lie in arenas with the layout of
+// the gradient buckets, so that an update is a walk over equal offsets. From outside everything is addressed
+// by name.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layers/graph.hpp"
 #include "runtime/core/memory_space.hpp"
-#include "runtime/optim/optimizer.hpp"
+#include "runtime/optim/updater.hpp"
 #include "runtime/plan/grad_buckets.hpp"
 
 namespace trireme {
 
+class ModelState;
+
+/// While it lives, the parameters hold their moving average, and the state "ema" holds them: values change
+/// places, memory does not. Nothing may be updated or saved meanwhile. Does nothing without an average.
+class AverageScope {
+  public:
+    explicit AverageScope(ModelState& state);
+    ~AverageScope();
+    AverageScope(const AverageScope&) = delete;
+    AverageScope& operator=(const AverageScope&) = delete;
+
+  private:
+    ModelState& state_;
+};
+
+/// A tensor as checkpoints name it: "params/conv1.weight", "buffers/bn1.running_mean",
+/// "optimizer/momentum/conv1.weight".
+struct NamedTensor {
+    std::string name;
+    Shape shape;
+    std::span<float> values;
+};
+
 class ModelState {
   public:
+    /// Throws ConfigError where a parameter group of `optimizer` has no parameter.
     ModelState(const layers::ModelGraph& graph, const GradBuckets& buckets, const OptimizerSpec& optimizer,
                MemorySpace& memory);
 
-    /// Initial values from (seed, name, element); optimizer state is zero.
+    /// Initial values from (seed, name, element); buffers as the graph says; optimizer state is zero, the
+    /// moving average the parameters.
     void initialise(std::uint64_t seed);
+    /// Sets the moving average to the parameters: after these came from elsewhere (model.init_from).
+    void restart_average();
 
     [[nodiscard]] std::span<float> param(layers::ParamId p) const;
+    [[nodiscard]] std::span<float> buffer(layers::BufferId b) const;
     /// State tensor `k` (of state_names) of a parameter.
     [[nodiscard]] std::span<float> state(std::size_t k, layers::ParamId p) const;
     [[nodiscard]] const std::vector<std::string>& state_tensor_names() const { return state_names_; }
     [[nodiscard]] const layers::ModelGraph& graph() const { return *graph_; }
     [[nodiscard]] const OptimizerSpec& optimizer() const { return optimizer_; }
     [[nodiscard]] Bytes parameter_bytes() const { return params_.size(); }
+    [[nodiscard]] Bytes buffer_bytes() const { return buffers_.size(); }
     [[nodiscard]] Bytes optimizer_bytes() const;
 
-    /// Applies the optimizer to every parameter. `gradients`: the bucket arena.
-    void apply(const UpdateScalars& scalars, std::span<const float> gradients);
+    /// Clips, and applies the optimizer to every parameter, each with its group's settings. `gradients`: the
+    /// bucket arena, summed over all samples of the step. Runs on this thread's kernel threads.
+    UpdateReport apply(const UpdateScalars& scalars, std::span<const float> gradients);
+    /// Updates the running statistics of every batch norm from a step's sums. `statistics` holds, for node n,
+    /// its statistics_of values from `offset_of_node[n]` on (ignored where it has none). `samples`: of the
+    /// step, of all ranks.
+    void update_buffers(std::span<const float> statistics, std::span<const std::int64_t> offset_of_node,
+                        std::int64_t samples);
+    /// `const auto scope = state.with_ema();` around an evaluation: it sees the moving average of parameters.
+    [[nodiscard]] AverageScope with_ema() { return AverageScope(*this); }
 
     /// Parameters in name order.
     [[nodiscard]] std::vector<layers::ParamId> by_name() const;
+    /// Everything that a checkpoint holds: parameters, buffers, then each state tensor, all in name order.
+    [[nodiscard]] std::vector<NamedTensor> tensors() const;
     /// SHA-256 over the parameters in name order, fp32 little-endian.
     [[nodiscard]] std::string params_sha256() const;
-    /// SHA-256 over parameters, optimizer state (both in name order) and `cursor`, the text of the position.
+    /// SHA-256 over `tensors` and `cursor`, the text of the position.
     [[nodiscard]] std::string state_sha256(std::string_view cursor) const;
 
   private:
+    friend class AverageScope;
     [[nodiscard]] std::span<float> place(const Region& arena, layers::ParamId p) const;
+    [[nodiscard]] bool has_average() const { return optimizer_.ema != 0; }
+    void exchange_with_average();
 
     const layers::ModelGraph* graph_;
     const GradBuckets* buckets_;
     OptimizerSpec optimizer_;
     std::vector<std::string> state_names_;
+    Updater updater_;
     Region params_;
+    Region buffers_;
+    std::vector<std::int64_t> buffer_offsets_;  ///< elements, by BufferId
     std::vector<Region> states_;
+    bool averaged_ = false;  ///< inside an AverageScope
 };
 
 }  // namespace trireme

@@ -3,18 +3,30 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/core/leaf_tree.hpp"
 #include "runtime/exec/instruction.hpp"
 #include "runtime/plan/grad_buckets.hpp"
 #include "runtime/plan/selection.hpp"
 
 namespace trireme {
 
+/// A rank's share of a step.
+struct StepShape {
+    std::vector<std::int64_t> microbatches;  ///< samples of each
+    std::int64_t first_position = 0;         ///< place in the global batch of the rank's first sample
+    /// Canonical mode: how the sums of leaves are formed; micro-batch i is the i-th leaf that it computes.
+    /// Fast mode: none, and later micro-batches are added to the first.
+    std::optional<LeafSchedule> leaves;
+};
+
 struct Program {
     std::vector<Instruction> instructions;
     std::vector<std::int64_t> microbatches;  ///< samples of each
+    std::int64_t first_position = 0;         ///< place in the global batch of the first sample
     bool training = true;
 
     [[nodiscard]] std::int64_t samples() const;
@@ -25,7 +37,7 @@ struct Program {
 /// is there; one optimizer step at the end. No micro-batches: gradients are cleared and the sums still take
 /// place.
 [[nodiscard]] Program lower_training(const Selection& selection, const GradBuckets& buckets,
-                                     const std::vector<std::int64_t>& microbatches);
+                                     const StepShape& shape);
 
 /// Forward only, one batch.
 [[nodiscard]] Program lower_forward(const Selection& selection, std::int64_t batch);

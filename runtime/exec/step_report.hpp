@@ -17,6 +17,8 @@ struct StepReport {
     double loss_sum = 0;       ///< over the samples of all ranks
     std::int64_t samples = 0;  ///< of all ranks
     StepTimes times;
+    bool skipped = false;          ///< not finite, and thrown away: nothing has changed
+    std::int64_t stop_wishes = 0;  ///< ranks that were asked to save and end
     [[nodiscard]] double loss() const { return samples > 0 ? loss_sum / static_cast<double>(samples) : 0; }
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "layers/graph.hpp"
+#include "runtime/core/launch_context.hpp"
 #include "runtime/core/strong.hpp"
 #include "runtime/device/device.hpp"
 
@@ -36,22 +37,30 @@ struct KernelNeeds {
 };
 
 /// Memory of one launch. All pointers are device memory, aligned to 64 bytes, row-major [batch, shape...]
-/// (NHWC), fp32 but for the target of a loss, which is i32. Gradients are overwritten, never added to.
+/// (NHWC), fp32 but for a class index as the target of a loss, which is i32. Gradients are overwritten, never
+/// added to.
 struct KernelBuffers {
     std::vector<const std::byte*> inputs;
     std::byte* output = nullptr;  ///< written by forward
     std::vector<const std::byte*> params;
+    std::vector<const std::byte*> buffers;  ///< running statistics; read by forward in evaluation only
     std::byte* d_output = nullptr;     ///< gradient of the output; backward_activation changes it in place
-    std::vector<std::byte*> d_inputs;  ///< null where not wanted
+    std::vector<std::byte*> d_inputs;  ///< one an input, null where not wanted
     std::vector<std::byte*> d_params;
+    /// [layers::statistics_of] values that a training forward writes: what this launch gives to the step's
+    /// update of the running statistics. They are sums over samples and positions, so that launches add up.
+    std::byte* statistics = nullptr;
     std::byte* saved = nullptr;
     std::byte* scratch = nullptr;
+    /// What random numbers are keyed by; never null for a dropout in training, in forward and backward.
+    const LaunchContext* context = nullptr;
 };
 
 /// The kernels of one node for one batch size. In backward the executor calls backward_activation (where the
 /// node has a fused activation), then backward_weight (where it has parameters), then backward_input (where
-/// wanted). A loss node gets only forward and backward_input: its d_output is one for each sample and is not
-/// passed (null).
+/// the gradient of any input is wanted), each once after a forward, with the same saved memory. A loss node
+/// gets only forward and backward_input: its d_output is one for each sample and is not passed (null), and
+/// its target has no gradient.
 class NodeKernels {
   public:
     virtual ~NodeKernels() = default;

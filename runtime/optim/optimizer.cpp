@@ -2,70 +2,82 @@
 
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "runtime/core/error.hpp"
+#include "runtime/optim/element_rules.hpp"
 
 namespace trireme {
 namespace {
 
-void update_sgd(const OptimizerSpec& spec, const UpdateScalars& scalars, std::span<float> w,
-                std::span<const float> g, float* velocity) {
-    const auto lr = static_cast<float>(scalars.lr);
-    const auto scale = static_cast<float>(scalars.gradient_scale);
-    const auto decay = static_cast<float>(spec.weight_decay);
-    const auto mu = static_cast<float>(spec.momentum);
-    const auto n = static_cast<std::int64_t>(w.size());
-    if (velocity == nullptr) {
-        for (std::int64_t i = 0; i < n; ++i) w[i] -= lr * (g[i] * scale + decay * w[i]);
-    } else if (spec.nesterov) {
-        for (std::int64_t i = 0; i < n; ++i) {
-            const float d = g[i] * scale + decay * w[i];
-            velocity[i] = mu * velocity[i] + d;
-            w[i] -= lr * (d + mu * velocity[i]);
-        }
-    } else {
-        for (std::int64_t i = 0; i < n; ++i) {
-            velocity[i] = mu * velocity[i] + (g[i] * scale + decay * w[i]);
-            w[i] -= lr * velocity[i];
-        }
-    }
+rules::Sgd sgd_scalars(const OptimizerSpec& spec, const RangeScalars& s) {
+    return {.lr = static_cast<float>(s.lr * s.trust),
+            .scale = static_cast<float>(s.gradient_scale),
+            .decay = static_cast<float>(s.weight_decay),
+            .momentum = static_cast<float>(spec.momentum)};
 }
 
-void update_adamw(const OptimizerSpec& spec, const UpdateScalars& scalars, std::span<float> w,
-                  std::span<const float> g, float* m, float* v) {
-    const auto scale = static_cast<float>(scalars.gradient_scale);
-    const auto beta1 = static_cast<float>(spec.beta1);
-    const auto beta2 = static_cast<float>(spec.beta2);
-    const auto t = static_cast<double>(scalars.update);
-    const auto keep = static_cast<float>(1 - scalars.lr * spec.weight_decay);
-    const auto rate = static_cast<float>(scalars.lr / (1 - std::pow(spec.beta1, t)));
-    const auto root = static_cast<float>(1 / std::sqrt(1 - std::pow(spec.beta2, t)));
-    const auto eps = static_cast<float>(spec.eps);
+rules::Adam adam_scalars(const OptimizerSpec& spec, const RangeScalars& s, bool lamb) {
+    const auto t = static_cast<double>(s.update);
+    const double correction = 1 / (1 - std::pow(spec.beta1, t));
+    return {.scale = static_cast<float>(s.gradient_scale),
+            .beta1 = static_cast<float>(spec.beta1),
+            .beta2 = static_cast<float>(spec.beta2),
+            .rate = static_cast<float>(lamb ? correction : s.lr * correction),
+            .root = static_cast<float>(1 / std::sqrt(1 - std::pow(spec.beta2, t))),
+            .eps = static_cast<float>(spec.eps),
+            .decay = static_cast<float>(lamb ? s.weight_decay : 1 - s.lr * s.weight_decay),
+            .step = static_cast<float>(s.lr * s.trust)};
+}
+
+void update_sgd(const OptimizerSpec& spec, const rules::Sgd& s, std::span<float> w, std::span<const float> g,
+                std::span<const std::span<float>> state) {
     const auto n = static_cast<std::int64_t>(w.size());
-    for (std::int64_t i = 0; i < n; ++i) {
-        const float d = g[i] * scale;
-        m[i] = beta1 * m[i] + (1 - beta1) * d;
-        v[i] = beta2 * v[i] + (1 - beta2) * d * d;
-        w[i] = keep * w[i] - rate * m[i] / (std::sqrt(v[i]) * root + eps);
+    if (spec.momentum == 0) {
+        rules::sgd(s, n, w.data(), g.data());
+    } else if (spec.nesterov) {
+        rules::sgd_nesterov(s, n, w.data(), g.data(), state[0].data());
+    } else {
+        rules::sgd_momentum(s, n, w.data(), g.data(), state[0].data());
     }
 }
 
 }  // namespace
 
 std::vector<std::string> state_names(const OptimizerSpec& spec) {
-    if (spec.name == "adamw") return {"exp_avg", "exp_avg_sq"};
-    if (spec.name == "sgd" && spec.momentum != 0) return {"momentum"};
-    return {};
+    std::vector<std::string> names;
+    if (spec.name == "adamw" || spec.name == "lamb") names = {"exp_avg", "exp_avg_sq"};
+    if (spec.name == "lars" || (spec.name == "sgd" && spec.momentum != 0)) names = {"momentum"};
+    if (spec.ema != 0) names.emplace_back(ema_state_name);
+    return names;
 }
 
-void update(const OptimizerSpec& spec, const UpdateScalars& scalars, std::span<float> weights,
+void update(const OptimizerSpec& spec, const RangeScalars& scalars, std::span<float> weights,
             std::span<const float> gradients, std::span<const std::span<float>> state) {
-    ensure(weights.size() == gradients.size() && state.size() == state_names(spec).size(),
-           "optimizer ranges fit");
+    ensure(weights.size() == gradients.size(), "optimizer ranges fit");
+    const auto n = static_cast<std::int64_t>(weights.size());
     if (spec.name == "adamw") {
-        update_adamw(spec, scalars, weights, gradients, state[0].data(), state[1].data());
+        rules::adamw(adam_scalars(spec, scalars, false), n, weights.data(), gradients.data(), state[0].data(),
+                     state[1].data());
+    } else if (spec.name == "lamb") {
+        rules::lamb(adam_scalars(spec, scalars, true), n, weights.data(), state[0].data(), state[1].data());
+    } else if (spec.name == "lars") {
+        rules::lars(sgd_scalars(spec, scalars), n, weights.data(), gradients.data(), state[0].data());
     } else {
-        update_sgd(spec, scalars, weights, gradients, state.empty() ? nullptr : state[0].data());
+        ensure(spec.name == "sgd", "the optimizer has a rule");
+        update_sgd(spec, sgd_scalars(spec, scalars), weights, gradients, state);
     }
+    if (spec.ema == 0) return;
+    // The average starts with the first updated parameters, not with the random ones, as PyTorch's
+    // AveragedModel does.
+    const double decay = scalars.update == 1 ? 0 : spec.ema;
+    rules::average(static_cast<float>(decay), n, state.back().data(), weights.data());
+}
+
+double advance_moments(const OptimizerSpec& spec, const RangeScalars& scalars, std::span<const float> weights,
+                       std::span<const float> gradients, std::span<const std::span<float>> state) {
+    return rules::lamb_moments(adam_scalars(spec, scalars, true), static_cast<std::int64_t>(weights.size()),
+                               weights.data(), gradients.data(), state[0].data(), state[1].data());
 }
 
 }  // namespace trireme

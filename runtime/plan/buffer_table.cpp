@@ -27,6 +27,7 @@ class LifeCollector {
 
     void operator()(const LoadMicrobatch&) {}
     void operator()(const ClearGradients&) {}
+    void operator()(const CombineSlots&) {}
     void operator()(const ReduceBucket&) {}
     void operator()(const OptimizerStep&) {}
 
@@ -37,7 +38,9 @@ class LifeCollector {
         activation(node.output, a.microbatch);
         touch(Kind::saved, a.node, a.microbatch, needs.saved, node.name);
         scratch(needs.forward_scratch, node.name);
+        if (a.apart) statistics(a.node, a.microbatch);
     }
+    void operator()(const AddStatistics& a) { statistics(a.node, a.microbatch); }
     void operator()(const RecordLoss& a) {
         activation(graph_.loss(), a.microbatch);
         if (!program_.training)
@@ -46,17 +49,25 @@ class LifeCollector {
     void operator()(const BackwardActivation& a) { backward_reads(a.node, a.microbatch); }
     void operator()(const BackwardWeight& a) {
         backward_reads(a.node, a.microbatch);
-        if (a.accumulate) weight_gradients(a.node, a.microbatch);
+        if (a.apart) weight_gradients(a.node, a.microbatch);
     }
     void operator()(const AddWeightGradient& a) { weight_gradients(a.node, a.microbatch); }
     void operator()(const BackwardInput& a) {
         backward_reads(a.node, a.microbatch);
-        gradient(a.accumulate ? Kind::partial_gradient : Kind::gradient, graph_.node(a.node).inputs.front(),
-                 a.microbatch);
+        const auto& inputs = graph_.node(a.node).inputs;
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            if (!selection_.wants_gradient(inputs[i])) continue;
+            if ((a.apart >> i & 1) != 0) {
+                partial(a.node, i, a.microbatch);
+            } else {
+                gradient(inputs[i], a.microbatch);
+            }
+        }
     }
     void operator()(const AddInputGradient& a) {
-        gradient(Kind::partial_gradient, graph_.node(a.node).inputs.front(), a.microbatch);
-        gradient(Kind::gradient, graph_.node(a.node).inputs.front(), a.microbatch);
+        const auto input = static_cast<std::size_t>(a.input);
+        partial(a.node, input, a.microbatch);
+        gradient(graph_.node(a.node).inputs[input], a.microbatch);
     }
 
   private:
@@ -69,7 +80,8 @@ class LifeCollector {
 
     void touch(Kind kind, int id, Microbatch mb, Bytes size, std::string_view name) {
         if (size.value == 0) return;
-        static constexpr std::array<const char*, 6> kind_names{"", "d.", "d'.", "saved.", "scratch.", "dw."};
+        static constexpr std::array<const char*, 7> kind_names{"",         "d.",  "d'.",   "saved.",
+                                                               "scratch.", "dw.", "stats."};
         const auto [where, added] =
             table_.index.try_emplace(BufferKey{kind, id, mb.value}, table_.lives.size());
         if (added) {
@@ -90,9 +102,20 @@ class LifeCollector {
         const TensorId root = selection_.root_of(tensor);
         touch(Kind::activation, root, mb, size_of_tensor(root, mb), graph_.tensor(root).name);
     }
-    void gradient(Kind kind, TensorId tensor, Microbatch mb) {
+    void gradient(TensorId tensor, Microbatch mb) {
         const TensorId root = selection_.root_of(tensor);
-        touch(kind, root, mb, size_of_tensor(root, mb), graph_.tensor(root).name);
+        touch(Kind::gradient, root, mb, size_of_tensor(root, mb), graph_.tensor(root).name);
+    }
+    void partial(NodeId node, std::size_t input, Microbatch mb) {
+        const TensorId root = selection_.root_of(graph_.node(node).inputs[input]);
+        touch(Kind::partial_gradient, partial_id(node, input), mb, size_of_tensor(root, mb),
+              graph_.tensor(root).name);
+    }
+    void statistics(NodeId id, Microbatch mb) {
+        const layers::Node& node = graph_.node(id);
+        const std::int64_t elements =
+            layers::statistics_of(node.op, graph_.tensor(node.inputs.front()).shape);
+        touch(Kind::statistics, id, mb, bytes_of(Elements(elements), DType::f32), node.name);
     }
     void weight_gradients(NodeId node, Microbatch mb) {
         for (layers::ParamId p : graph_.node(node).params) {
@@ -109,7 +132,7 @@ class LifeCollector {
             for (TensorId input : node.inputs) activation(input, mb);
         }
         if (needs.backward_reads_output) activation(node.output, mb);
-        if (node.output != graph_.loss()) gradient(Kind::gradient, node.output, mb);
+        if (node.output != graph_.loss()) gradient(node.output, mb);
         touch(Kind::saved, id, mb, needs.saved, node.name);
         scratch(needs.backward_scratch, node.name);
     }

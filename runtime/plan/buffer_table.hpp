@@ -14,8 +14,9 @@ namespace trireme {
 
 /// Names a buffer of the arena. `id` is a tensor (its root, for views), a node, a parameter or an
 /// instruction.
+/// For a partial gradient it is `partial_id`.
 struct BufferKey {
-    enum class Kind { activation, gradient, partial_gradient, saved, scratch, weight_gradient };
+    enum class Kind { activation, gradient, partial_gradient, saved, scratch, weight_gradient, statistics };
     Kind kind;
     int id;
     int microbatch;
@@ -26,6 +27,11 @@ struct BufferTable {
     std::map<BufferKey, std::size_t> index;  ///< into `lives`
     std::vector<BufferLife> lives;
 };
+
+/// The partial gradient of one input of a node.
+[[nodiscard]] constexpr int partial_id(layers::NodeId node, std::size_t input) {
+    return node * 64 + static_cast<int>(input);
+}
 
 /// True for memory that the arena does not hold: the samples themselves and views of them.
 [[nodiscard]] bool is_external(const Selection& selection, layers::TensorId tensor);

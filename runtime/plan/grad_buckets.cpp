@@ -36,10 +36,25 @@ int uses_of(const layers::ModelGraph& graph, layers::ParamId param) {
     return uses;
 }
 
+/// Nodes whose first parameter is `p`.
+std::vector<layers::NodeId> nodes_led_by(const layers::ModelGraph& graph, layers::ParamId p) {
+    std::vector<layers::NodeId> nodes;
+    for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
+        const layers::Node& node = graph.nodes()[n];
+        if (!node.params.empty() && node.params.front() == p) nodes.push_back(static_cast<layers::NodeId>(n));
+    }
+    return nodes;
+}
+
+std::int64_t statistics_elements(const layers::ModelGraph& graph, layers::NodeId id) {
+    const layers::Node& node = graph.node(id);
+    return layers::statistics_of(node.op, graph.tensor(node.inputs.front()).shape);
+}
+
 }  // namespace
 
 GradBuckets::GradBuckets(const layers::ModelGraph& graph, Bytes bucket_bytes)
-    : places_(graph.params().size()) {
+    : places_(graph.params().size()), statistics_(graph.nodes().size()) {
     std::int64_t at = 0;
     GradBucket open;
     const auto close = [&] {
@@ -54,6 +69,11 @@ GradBuckets::GradBuckets(const layers::ModelGraph& graph, Bytes bucket_bytes)
         open.params.push_back(p);
         open.ready_count += uses_of(graph, p);
         at += aligned(elements);
+        for (layers::NodeId node : nodes_led_by(graph, p)) {
+            const std::int64_t statistics = statistics_elements(graph, node);
+            statistics_[static_cast<std::size_t>(node)] = {static_cast<int>(buckets_.size()), at, statistics};
+            at += aligned(statistics);
+        }
         if ((at - open.range.begin) * size_of(DType::f32) >= bucket_bytes.value) close();
     }
     if (open.params.empty() &&

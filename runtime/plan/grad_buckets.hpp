@@ -29,6 +29,14 @@ struct ParamPlace {
     std::int64_t elements = 0;
 };
 
+/// Where the running-statistics sums of a node (batch norm) lie: they are summed with the bucket of its
+/// parameters.
+struct StatisticsPlace {
+    int bucket = 0;
+    std::int64_t offset = 0;
+    std::int64_t elements = 0;  ///< 0: the node has none
+};
+
 struct GradBucket {
     IndexRange range;  ///< elements of the arena, status words included
     std::vector<layers::ParamId> params;
@@ -36,7 +44,8 @@ struct GradBucket {
 };
 
 /// Status words at the end of the last bucket, summed with it. Offsets from `status_offset`.
-enum class StatusWord : std::int64_t { loss_sum = 0, samples = 1, nonfinite = 2, count = 3 };
+/// `stop`: ranks that were asked to save and end.
+enum class StatusWord : std::int64_t { loss_sum = 0, samples = 1, nonfinite = 2, stop = 3, count = 4 };
 
 class GradBuckets {
   public:
@@ -47,6 +56,9 @@ class GradBuckets {
     [[nodiscard]] const ParamPlace& place(layers::ParamId param) const {
         return places_.at(static_cast<std::size_t>(param));
     }
+    [[nodiscard]] const StatisticsPlace& statistics(layers::NodeId node) const {
+        return statistics_.at(static_cast<std::size_t>(node));
+    }
     [[nodiscard]] Elements arena_elements() const { return Elements(arena_elements_); }
     [[nodiscard]] std::int64_t status_offset() const { return status_offset_; }
     [[nodiscard]] std::string str(const layers::ModelGraph& graph) const;
@@ -54,6 +66,7 @@ class GradBuckets {
   private:
     std::vector<GradBucket> buckets_;
     std::vector<ParamPlace> places_;
+    std::vector<StatisticsPlace> statistics_;
     std::int64_t arena_elements_ = 0;
     std::int64_t status_offset_ = 0;
 };

@@ -23,12 +23,22 @@ ParallelSpec completed(ParallelSpec spec, int world, const layers::ModelGraph& g
     if (spec.microbatches < 1)
         throw ConfigError(fmt::format("parallel.microbatches = {}: must be at least 1", spec.microbatches));
     if (spec.virtual_shards == 0)
-        spec.virtual_shards = std::max<std::int64_t>(default_virtual_shards, spec.data);
+        spec.virtual_shards = spec.canonical ? default_virtual_shards
+                                             : std::max<std::int64_t>(default_virtual_shards, spec.data);
     if (spec.virtual_shards < spec.data) {
         throw ConfigError(fmt::format(
             "parallel.virtual_shards = {} is less than the {} data-parallel ranks: each rank owns at least "
             "one; raise it to {} or start fewer ranks",
             spec.virtual_shards, spec.data, spec.data));
+    }
+    if (spec.canonical && spec.microbatches > 1) {
+        throw ConfigError(fmt::format(
+            "parallel.microbatches = {}: canonical mode runs leaf by leaf already; remove the key, or "
+            "raise parallel.virtual_shards for smaller leaves",
+            spec.microbatches));
+    }
+    if (spec.canonical && spec.algorithm != comm::Algorithm::automatic) {
+        throw ConfigError("parallel.algorithm: canonical mode sums along its fixed tree; remove the key");
     }
     if (spec.bucket_bytes.value == 0) spec.bucket_bytes = default_bucket_bytes(graph);
     return spec;
@@ -47,34 +57,89 @@ ParallelPlan::ParallelPlan(const Selection& selection, const ParallelSpec& spec,
       buckets_(selection.graph(), spec_.bucket_bytes),
       has_short_step_(shards_.has_short_step()) {}
 
+std::int64_t ParallelPlan::leaf_samples(std::int64_t leaf, StepKind kind) const {
+    return kind == StepKind::full ? shards_.full_leaf(leaf)
+                                  : shards_.leaf(leaf, shards_.steps_per_epoch() - 1).size();
+}
+
 std::int64_t ParallelPlan::rank_samples(int rank, StepKind kind) const {
     const IndexRange mine = owned(rank);
     std::int64_t total = 0;
-    for (std::int64_t v = mine.begin; v < mine.end; ++v) {
-        total += kind == StepKind::full ? shards_.full_leaf(v)
-                                        : shards_.leaf(v, shards_.steps_per_epoch() - 1).size();
-    }
+    for (std::int64_t v = mine.begin; v < mine.end; ++v) total += leaf_samples(v, kind);
     return total;
 }
 
 std::vector<std::int64_t> ParallelPlan::microbatches(int rank, StepKind kind) const {
-    const std::int64_t samples = rank_samples(rank, kind);
     std::vector<std::int64_t> sizes;
-    for (std::int64_t m = 0; m < spec_.microbatches; ++m) {
-        const std::int64_t size = even_piece(samples, spec_.microbatches, m).size();
+    const auto add = [&](std::int64_t size) {
         if (size > 0) sizes.push_back(size);
+    };
+    if (spec_.canonical) {
+        for (std::int64_t v = owned(rank).begin; v < owned(rank).end; ++v) add(leaf_samples(v, kind));
+        return sizes;
     }
+    const std::int64_t samples = rank_samples(rank, kind);
+    for (std::int64_t m = 0; m < spec_.microbatches; ++m)
+        add(even_piece(samples, spec_.microbatches, m).size());
     return sizes;
 }
 
+LeafMask ParallelPlan::present(StepKind kind) const {
+    LeafMask mask;
+    for (std::int64_t v = 0; v < shards_.shards(); ++v) mask.push_back(leaf_samples(v, kind) > 0);
+    return mask;
+}
+
+StepShape ParallelPlan::shape(int rank, StepKind kind) const {
+    StepShape shape;
+    shape.microbatches = microbatches(rank, kind);
+    for (int before = 0; before < rank; ++before) shape.first_position += rank_samples(before, kind);
+    if (spec_.canonical) shape.leaves = leaf_schedule(present(kind), owned(rank));
+    return shape;
+}
+
+std::int64_t ParallelPlan::slots(int rank) const {
+    if (!spec_.canonical) return 1;
+    int most = std::max(1, leaf_schedule(present(StepKind::full), owned(rank)).slots);
+    if (has_short_step_)
+        most = std::max(most, leaf_schedule(present(StepKind::short_last), owned(rank)).slots);
+    return most;
+}
+
+comm::CanonicalLayout ParallelPlan::canonical_layout(int rank, StepKind kind, std::size_t bucket) const {
+    comm::CanonicalLayout layout;
+    layout.present = present(kind);
+    for (int r = 0; r < spec_.data; ++r) layout.owned.push_back(owned(r));
+    layout.stride = buckets_.arena_elements().value;
+    layout.scratch = slots(rank) * layout.stride;
+    for (std::size_t b = 0; b <= bucket;
+         ++b) {  // each bucket has scratch of its own: their sums run at the same time
+        layout.range = buckets_.buckets().at(b).range;
+        if (b < bucket) layout.scratch += comm::canonical_scratch(layout, rank);
+    }
+    return layout;
+}
+
+Elements ParallelPlan::gradient_elements(int rank) const {
+    if (!spec_.canonical) return buckets_.arena_elements();
+    std::int64_t most = 0;
+    for (StepKind kind : {StepKind::full, StepKind::short_last}) {
+        if (kind == StepKind::short_last && !has_short_step_) continue;
+        const comm::CanonicalLayout last = canonical_layout(rank, kind, buckets_.buckets().size() - 1);
+        most = std::max(most, last.scratch + comm::canonical_scratch(last, rank));
+    }
+    return Elements(most);
+}
+
 Program ParallelPlan::program(int rank, StepKind kind) const {
-    return lower_training(*selection_, buckets_, microbatches(rank, kind));
+    return lower_training(*selection_, buckets_, shape(rank, kind));
 }
 
 std::string ParallelPlan::str() const {
     std::string text = fmt::format("mesh: data {}\nbatch: {} samples in {} leaves", spec_.data, spec_.batch,
                                    shards_.shards());
-    text += fmt::format("\nbuckets ({}):\n", comm::name_of(spec_.algorithm)) +
+    text += fmt::format("\nbuckets ({}):\n",
+                        spec_.canonical ? "canonical tree" : comm::name_of(spec_.algorithm)) +
             buckets_.str(selection_->graph()) + "ranks:\n";
     for (int rank = 0; rank < spec_.data; ++rank) {
         const IndexRange mine = owned(rank);

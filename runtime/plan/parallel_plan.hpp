@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/canonical.hpp"
 #include "comm/communicator.hpp"
 #include "runtime/core/virtual_shards.hpp"
 #include "runtime/exec/program.hpp"
@@ -24,6 +25,7 @@ struct ParallelSpec {
     std::int64_t virtual_shards = 0;  ///< L; 0: 8, or `data` where that is larger
     Bytes bucket_bytes{};             ///< 0: default_bucket_bytes
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    bool canonical = false;  ///< same bits on any rank count: leaf by leaf, summed along the fixed tree
 };
 
 /// An epoch's steps are of two kinds; the last one may be short.
@@ -58,12 +60,24 @@ class ParallelPlan {
     /// Samples of a rank in a step of this kind, over all its leaves.
     [[nodiscard]] std::int64_t rank_samples(int rank, StepKind kind) const;
     [[nodiscard]] std::vector<std::int64_t> microbatches(int rank, StepKind kind) const;
+    /// Everything that a rank's program of this kind is lowered from.
+    [[nodiscard]] StepShape shape(int rank, StepKind kind) const;
+
+    /// Elements of a rank's gradient memory: slots of the bucket arena, and scratch of the canonical sums.
+    [[nodiscard]] Elements gradient_elements(int rank) const;
+    /// Canonical mode: where the operands of a bucket's sum lie; `scratch` is that of `rank`.
+    [[nodiscard]] comm::CanonicalLayout canonical_layout(int rank, StepKind kind, std::size_t bucket) const;
     [[nodiscard]] Program program(int rank, StepKind kind) const;
 
     /// The plan as text: mesh, leaves, buckets. Equal on all ranks.
     [[nodiscard]] std::string str() const;
 
   private:
+    [[nodiscard]] LeafMask present(StepKind kind) const;
+    [[nodiscard]] std::int64_t leaf_samples(std::int64_t leaf, StepKind kind) const;
+    /// Slots that a rank needs for any kind of step.
+    [[nodiscard]] std::int64_t slots(int rank) const;
+
     const Selection* selection_;
     ParallelSpec spec_;
     int world_;

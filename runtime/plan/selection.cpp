@@ -32,7 +32,10 @@ const Selection::Choice& Selection::choice(layers::NodeId node, std::int64_t bat
     request.node = node;
     request.batch = batch;
     request.training = training;
-    request.input_gradient = training && wants_gradient(graph_->node(node).inputs.front());
+    request.input_gradient = false;
+    for (layers::TensorId input : graph_->node(node).inputs) {
+        request.input_gradient = request.input_gradient || (training && wants_gradient(input));
+    }
     request.threads = options_.threads;
     request.workspace_cap = options_.workspace_cap;
 

@@ -58,6 +58,24 @@ class CliJobTest(CliTest):
         nothing = self.train(2, "parts", "--optimizer.momentum", 0.9)
         self.assertEqual(nothing["params_sha256"], whole["params_sha256"], "a finished job stays as it is")
 
+    def test_canonical_bits_on_any_rank_count(self):
+        # 600 samples, batch 70: nine steps an epoch, the last one short.
+        flags = ("--job.deterministic", "canonical", "--data.batch", 70, "--job.steps", 25, "--optimizer.momentum", 0.9)
+        one = self.train(1, "run1", *flags)
+        for ranks in (2, 3, 4, 5, 8):
+            many = self.train(ranks, f"run{ranks}", *flags)
+            self.assertEqual(many["params_sha256"], one["params_sha256"], f"{ranks} ranks")
+            self.assertEqual(many["state_sha256"], one["state_sha256"], f"{ranks} ranks")
+
+    def test_canonical_resume_on_other_rank_counts(self):
+        flags = ("--job.deterministic", "canonical", "--data.batch", 70, "--job.steps", 25, "--optimizer.momentum", 0.9)
+        whole = self.train(2, "whole", *flags)
+        for ranks, stop in ((3, 4), (1, 11), (4, 18)):
+            self.train(ranks, "chain", *flags, "--job.stop_at", stop)
+        rest = self.train(2, "chain", *flags)
+        self.assertEqual(rest["params_sha256"], whole["params_sha256"])
+        self.assertEqual(rest["state_sha256"], whole["state_sha256"])
+
     def test_evaluation_counts_each_sample_once_on_any_rank_count(self):
         self.train(1, "run", "--job.steps", 60)
         first = None

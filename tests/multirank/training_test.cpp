@@ -26,6 +26,8 @@ struct StepRecord {
     std::vector<float> gradients;  ///< the bucket arena after the step, of rank 0
     double loss_sum = 0;
     std::int64_t samples = 0;
+    std::string state_sha256;    ///< after the step, of rank 0
+    std::vector<float> running;  ///< mean and variance of the first batch norm, if there is one
 };
 
 struct RunSetup {
@@ -36,6 +38,9 @@ struct RunSetup {
     double lr = 0;
     std::string device = "reference";
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    bool canonical = false;
+    std::int64_t virtual_shards = 0;
+    layers::ModelGraph (*graph)() = test::tiny_convnet_fused;
 };
 
 class TrainingTest : public testing::Test {
@@ -62,7 +67,7 @@ class TrainingTest : public testing::Test {
 
     static void run_rank(const RunSetup& setup, comm::Communicator& comm, std::vector<StepRecord>& steps,
                          std::mutex& mutex) {
-        const layers::ModelGraph graph = test::tiny_convnet_fused();
+        const layers::ModelGraph graph = setup.graph();
         const Backend backend = make_backend(setup.device, 1);
         const Selection selection(graph, backend.providers, SelectionOptions{});
         ParallelSpec spec;
@@ -71,13 +76,18 @@ class TrainingTest : public testing::Test {
         spec.microbatches = setup.microbatches;
         spec.bucket_bytes = Bytes(2048);
         spec.algorithm = setup.algorithm;
+        spec.canonical = setup.canonical;
+        spec.virtual_shards = setup.virtual_shards;
         const ParallelPlan plan(selection, spec, setup.ranks, info_.split("train").samples);
         verify(plan);
         OptimizerSpec optimizer;
         optimizer.momentum = 0.9;
         ModelState state(graph, plan.buckets(), optimizer, backend.device->memory());
         state.initialise(3);
+        StepGuard guard(NanPolicy::stop);
         ExecutorParts parts;
+        parts.seed = 5;
+        parts.guard = &guard;
         parts.plan = &plan;
         parts.rank = comm.rank();
         parts.state = &state;
@@ -90,9 +100,14 @@ class TrainingTest : public testing::Test {
         for (std::int64_t s = 0; s < setup.steps; ++s) {
             const io::Batch batch = loader.next(Deadline::in_seconds(60));
             const bool last = plan.shards().step_samples(batch.cursor().step_in_epoch) < spec.batch;
-            const StepReport report = executor.step(last ? StepKind::short_last : StepKind::full,
-                                                    {batch.x(), batch.y(), batch.samples()},
-                                                    {setup.lr, 1, s + 1}, Deadline::in_seconds(60));
+            StepInputs inputs;
+            inputs.kind = last ? StepKind::short_last : StepKind::full;
+            inputs.batch = {batch.x(), std::as_bytes(batch.y()), batch.samples()};
+            inputs.step = s;
+            inputs.lr = setup.lr;
+            inputs.update = s + 1;
+            inputs.deadline = Deadline::in_seconds(60);
+            const StepReport report = executor.step(inputs);
             const std::lock_guard lock(mutex);
             StepRecord& record = steps[static_cast<std::size_t>(s)];
             record.ids.insert(record.ids.end(), batch.sample_ids().begin(), batch.sample_ids().end());
@@ -102,6 +117,11 @@ class TrainingTest : public testing::Test {
             record.gradients.assign(executor.gradients().begin(), executor.gradients().end());
             record.loss_sum = report.loss_sum;
             record.samples = report.samples;
+            record.state_sha256 = state.state_sha256("");
+            for (layers::BufferId b = 0; b < std::min<int>(2, static_cast<int>(graph.buffers().size()));
+                 ++b) {
+                record.running.insert(record.running.end(), state.buffer(b).begin(), state.buffer(b).end());
+            }
         }
         comm.finish(Deadline::in_seconds(60));
     }
@@ -204,6 +224,96 @@ TEST_F(TrainingTest, LossCurveDoesNotDependOnTheRankCount) {
         }
     }
     EXPECT_LT(first.back(), 0.7 * first.front()) << "there is something to learn in the samples";
+}
+
+TEST_F(TrainingTest, CanonicalGradientsAreThoseOfOnePassToo) {
+    expect_reference_gradients({.ranks = 3, .batch = 37, .steps = 6, .canonical = true});
+}
+
+/// Parameters after each step: batch 37 of 208 samples, so that every sixth step is short.
+std::vector<std::string> hashes(const std::vector<StepRecord>& steps) {
+    std::vector<std::string> list;
+    for (const StepRecord& record : steps) list.push_back(record.state_sha256);
+    return list;
+}
+
+TEST_F(TrainingTest, CanonicalBitsDoNotDependOnTheRankCount) {
+    for (const char* device : {"reference", "cpu"}) {
+        for (std::int64_t leaves : {8, 13}) {
+            std::vector<std::string> first;
+            for (int ranks : {1, 2, 3, 4, 5, 8}) {
+                const auto mine = hashes(run({.ranks = ranks,
+                                              .batch = 37,
+                                              .steps = 14,
+                                              .lr = 0.05,
+                                              .device = device,
+                                              .canonical = true,
+                                              .virtual_shards = leaves}));
+                if (first.empty()) first = mine;
+                EXPECT_EQ(mine, first) << device << ", " << leaves << " leaves, " << ranks << " ranks";
+            }
+        }
+    }
+}
+
+TEST_F(TrainingTest, CanonicalBitsWithBatchNormResidualAndDropout) {
+    for (const char* device : {"reference", "cpu"}) {
+        std::vector<std::string> first;
+        for (int ranks : {1, 2, 3, 4, 5, 8}) {
+            const auto mine = hashes(run({.ranks = ranks,
+                                          .batch = 37,
+                                          .steps = 8,
+                                          .lr = 0.05,
+                                          .device = device,
+                                          .canonical = true,
+                                          .graph = test::tiny_residual}));
+            if (first.empty()) first = mine;
+            EXPECT_EQ(mine, first) << device << ", " << ranks << " ranks";
+        }
+    }
+}
+
+TEST_F(TrainingTest, RunningStatisticsPoolWhateverTheGrouping) {
+    // The first batch norm sees the same values however a step is cut, so the pooled mean is that of the
+    // whole batch. The pooled variance is nearly so: each group's is unbiased by itself.
+    const auto whole =
+        run({.ranks = 1, .batch = 37, .steps = 1, .graph = test::tiny_residual}).front().running;
+    ASSERT_EQ(whole.size(), 12u);
+    const RunSetup cut[] = {
+        {.ranks = 1, .batch = 37, .microbatches = 3, .steps = 1, .graph = test::tiny_residual},
+        {.ranks = 4,
+         .batch = 37,
+         .microbatches = 2,
+         .steps = 1,
+         .device = "cpu",
+         .graph = test::tiny_residual},
+        {.ranks = 3, .batch = 37, .steps = 1, .canonical = true, .graph = test::tiny_residual},
+    };
+    for (const RunSetup& setup : cut) {
+        const auto mine = run(setup).front().running;
+        for (std::size_t c = 0; c < 6; ++c) {
+            EXPECT_NEAR(mine[c], whole[c], 1e-6) << "running mean";
+            EXPECT_NEAR(mine[6 + c], whole[6 + c], 0.01 * whole[6 + c]) << "running variance";
+        }
+    }
+}
+
+TEST_F(TrainingTest, CanonicalWithMoreLeavesThanSamples) {
+    // Batch 5 in 8 leaves: three leaves of every step are empty, and some ranks have no sample at all.
+    const auto one = hashes(run({.ranks = 1, .batch = 5, .steps = 9, .lr = 0.05, .canonical = true}));
+    for (int ranks : {2, 5, 8}) {
+        EXPECT_EQ(hashes(run({.ranks = ranks, .batch = 5, .steps = 9, .lr = 0.05, .canonical = true})), one)
+            << ranks << " ranks";
+    }
+}
+
+TEST_F(TrainingTest, TheTreeIsPartOfTheResult) {
+    // Other leaves, other bits: what says that the comparisons above can fail.
+    const auto eight = hashes(
+        run({.ranks = 1, .batch = 37, .steps = 3, .lr = 0.05, .canonical = true, .virtual_shards = 8}));
+    const auto seven = hashes(
+        run({.ranks = 1, .batch = 37, .steps = 3, .lr = 0.05, .canonical = true, .virtual_shards = 7}));
+    EXPECT_NE(eight, seven);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "layers/reference/reference.hpp"
@@ -37,6 +38,16 @@ std::vector<float> random_floats(std::string_view purpose, std::int64_t count, V
 }
 
 std::vector<double> widened(const std::vector<float>& values) { return {values.begin(), values.end()}; }
+std::vector<std::vector<double>> widened(const std::vector<std::vector<float>>& lists) {
+    std::vector<std::vector<double>> result;
+    for (const std::vector<float>& values : lists) result.push_back(widened(values));
+    return result;
+}
+std::vector<std::vector<double>> widened(const std::vector<Operand>& operands) {
+    std::vector<std::vector<double>> result;
+    for (const Operand& operand : operands) result.push_back(operand.values());
+    return result;
+}
 
 /// Device memory of one buffer with a guard behind it. NaN to begin with.
 class Guarded {
@@ -75,15 +86,47 @@ class Guarded {
 std::size_t bytes_of_floats(std::size_t count) { return count * sizeof(float); }
 std::size_t bytes_of(Bytes bytes) { return static_cast<std::size_t>(bytes.value); }
 
+/// The node stands last; in front of it are only nodes that make further inputs of the wanted shapes. What
+/// these would compute does not matter: the bench gives each tensor values of its own.
 layers::ModelGraph graph_of(const OpCase& op_case) {
-    layers::ModelGraph graph("parity", op_case.input, {}, DType::i32);
+    const bool vector_loss = layers::is_loss(op_case.op) && layers::input_dtype(op_case.op, 1) == DType::f32;
+    layers::ModelGraph graph("parity", op_case.input, vector_loss ? op_case.input : Shape{},
+                             vector_loss ? DType::f32 : DType::i32);
     std::vector<layers::TensorId> inputs{graph.input()};
-    if (layers::input_count(op_case.op) == 2) inputs.push_back(graph.target());
+    for (const Shape& more : op_case.more_inputs) {
+        const layers::Linear side{.out_features = more.dims().back()};
+        inputs.push_back(graph.add(fmt::format("side{}", inputs.size()), side, {graph.input()}));
+    }
+    if (layers::is_loss(op_case.op)) inputs.push_back(graph.target());
     graph.add("op", op_case.op, inputs);
     return graph;
 }
 
+Operand operand_of(const OpCase& op_case, std::size_t index, const Shape& shape, std::int64_t batch) {
+    const std::int64_t count = shape.elements().value * batch;
+    const std::string purpose = fmt::format("input/{}", index);
+    if (layers::input_dtype(op_case.op, index) == DType::i32) {
+        const RandomStream labels(11, "target");
+        Operand target;
+        for (std::int64_t n = 0; n < count; ++n) {
+            target.classes.push_back(static_cast<std::int32_t>(
+                labels.below(static_cast<std::uint64_t>(n), static_cast<std::uint64_t>(op_case.input[0]))));
+        }
+        return target;
+    }
+    if (!layers::is_loss(op_case.op) || index == 0)
+        return {random_floats(purpose, count, op_case.values), {}};
+    std::vector<float> target = random_floats(purpose, count, Values::plain);
+    for (float& t : target) t = 0.5f * (1 + t);  // a probability
+    return {target, {}};
+}
+
 }  // namespace
+
+std::vector<double> Operand::values() const {
+    if (!classes.empty()) return {classes.begin(), classes.end()};
+    return widened(floats);
+}
 
 KernelBench::KernelBench(Backend& backend, const KernelProvider& provider, const OpCase& op_case,
                          std::int64_t batch, int threads)
@@ -93,27 +136,42 @@ KernelBench::KernelBench(Backend& backend, const KernelProvider& provider, const
       batch_(batch),
       threads_(threads),
       graph_(graph_of(op_case)) {
-    input_ = random_floats("input", op_case.input.elements().value * batch, op_case.values);
-    for (const layers::ParamSpec& spec : graph_.params()) {
+    const std::vector<Shape> shapes = input_shapes();
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+        inputs_.push_back(operand_of(op_case, i, shapes[i], batch));
+    }
+    for (layers::ParamId id : node().params) {
+        const layers::ParamSpec& spec = graph_.param(id);
         params_.push_back(random_floats(spec.name, spec.shape.elements().value, Values::plain));
     }
-    d_output_ = random_floats("d_output", output_shape().elements().value * batch, Values::plain);
-    if (is_loss()) {
-        const RandomStream labels(11, "target");
-        for (std::int64_t n = 0; n < batch; ++n) {
-            target_.push_back(static_cast<std::int32_t>(
-                labels.below(static_cast<std::uint64_t>(n), static_cast<std::uint64_t>(op_case.input[0]))));
-        }
+    for (layers::BufferId id : node().buffers) {
+        const layers::BufferSpec& spec = graph_.buffer(id);
+        buffers_.push_back(random_floats(spec.name, spec.shape.elements().value, Values::plain));
+        for (float& v : buffers_.back()) v += 1.5f;  // a variance is positive
     }
+    statistics_ = static_cast<std::size_t>(layers::statistics_of(op_case.op, op_case.input));
+    d_output_ = random_floats("d_output", output_shape().elements().value * batch, Values::plain);
 }
 
-bool KernelBench::is_loss() const { return std::holds_alternative<layers::SoftmaxCrossEntropy>(case_.op); }
-Shape KernelBench::output_shape() const { return graph_.tensor(graph_.node(0).output).shape; }
+std::vector<Shape> KernelBench::input_shapes() const {
+    std::vector<Shape> shapes;
+    for (layers::TensorId id : node().inputs) shapes.push_back(graph_.tensor(id).shape);
+    return shapes;
+}
+
+bool KernelBench::fused() const {
+    return std::visit(
+        [](const auto& op) {
+            if constexpr (requires { op.activation; }) return op.activation != layers::Activation::none;
+            return false;
+        },
+        case_.op);
+}
 
 KernelRequest KernelBench::request(bool training, bool input_gradient) const {
     KernelRequest r;
     r.graph = &graph_;
-    r.node = 0;
+    r.node = static_cast<layers::NodeId>(graph_.nodes().size() - 1);
     r.batch = batch_;
     r.training = training;
     r.input_gradient = input_gradient;
@@ -133,24 +191,33 @@ Results KernelBench::run(const KernelRequest& r) {
     Device& device = *backend_.device;
     const std::unique_ptr<Stream> stream = device.make_stream();
 
-    Guarded input(device, input_);
-    Guarded target(device, target_);
-    Guarded output(device, bytes_of_floats(d_output_.size()));
-    Guarded d_output(device, d_output_);
-    Guarded d_input(device, bytes_of_floats(input_.size()));
-    Guarded saved(device, bytes_of(needs.saved));
+    std::vector<Guarded> inputs;
     std::vector<Guarded> params;
-    std::vector<Guarded> d_params;
-    for (const std::vector<float>& values : params_) {
-        params.emplace_back(device, values);
-        d_params.emplace_back(device, bytes_of_floats(values.size()));
+    std::vector<Guarded> buffers;
+    for (const Operand& input : inputs_) {
+        if (input.classes.empty()) {
+            inputs.emplace_back(device, input.floats);
+        } else {
+            inputs.emplace_back(device, input.classes);
+        }
     }
+    for (const std::vector<float>& values : params_) params.emplace_back(device, values);
+    for (const std::vector<float>& values : buffers_) buffers.emplace_back(device, values);
+    Guarded output(device, bytes_of_floats(d_output_.size()));
+    Guarded statistics(device, bytes_of_floats(statistics_));
+    Guarded saved(device, bytes_of(needs.saved));
+
     KernelBuffers b;
-    b.inputs.push_back(input.data());
-    if (is_loss()) b.inputs.push_back(target.data());
+    for (const Guarded& input : inputs) b.inputs.push_back(input.data());
     for (const Guarded& param : params) b.params.push_back(param.data());
     b.output = output.data();
     b.saved = saved.data();
+    if (r.training) {
+        b.statistics = statistics_ > 0 ? statistics.data() : nullptr;
+        b.context = &context_;
+    } else {
+        for (const Guarded& buffer : buffers) b.buffers.push_back(buffer.data());
+    }
 
     Results results;
     {
@@ -160,67 +227,103 @@ Results KernelBench::run(const KernelRequest& r) {
         stream->synchronize();
         scratch.expect_guard("forward scratch");
     }
+    for (const Guarded* written : {&output, &statistics, &saved}) written->expect_guard("what forward wrote");
     results.output = output.floats();
     if (!r.training) return results;
+    results.statistics = statistics.floats();
 
-    if (!needs.backward_reads_input) input.spoil();
+    if (!needs.backward_reads_input) {
+        for (Guarded& input : inputs) input.spoil();
+    }
     if (!needs.backward_reads_output) output.spoil();
-    Guarded scratch(device, bytes_of(needs.backward_scratch));
+    statistics.spoil();
+    run_backward(*kernels, *stream, b, r.input_gradient, results);
+    for (const std::vector<Guarded>* group : {&inputs, &params, &buffers}) {
+        for (const Guarded& buffer : *group) buffer.expect_guard("an operand");
+    }
+    for (const Guarded* buffer : {&output, &saved}) buffer->expect_guard("what backward reads");
+    return results;
+}
+
+void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffers& b, bool input_gradient,
+                               Results& results) const {
+    Device& device = *backend_.device;
+    Guarded d_output(device, d_output_);
+    Guarded scratch(device, bytes_of(kernels.needs().backward_scratch));
+    std::vector<Guarded> d_inputs;
+    std::vector<Guarded> d_params;
+    for (std::size_t i = 0; i < gradients(); ++i) {
+        d_inputs.emplace_back(device, bytes_of_floats(inputs_[i].floats.size()));
+        b.d_inputs.push_back(input_gradient ? d_inputs.back().data() : nullptr);
+    }
+    if (is_loss()) b.d_inputs.push_back(nullptr);
+    for (const std::vector<float>& values : params_) {
+        d_params.emplace_back(device, bytes_of_floats(values.size()));
+        b.d_params.push_back(d_params.back().data());
+    }
     b.scratch = scratch.data();
     b.d_output = is_loss() ? nullptr : d_output.data();
-    for (const Guarded& d_param : d_params) b.d_params.push_back(d_param.data());
-    b.d_inputs.push_back(r.input_gradient ? d_input.data() : nullptr);
-    if (is_loss()) b.d_inputs.push_back(nullptr);
-    const bool fused = std::visit(
-        [](const auto& op) {
-            if constexpr (requires { op.activation; }) return op.activation != layers::Activation::none;
-            return false;
-        },
-        case_.op);
-    if (fused) kernels->backward_activation(*stream, b);
-    scratch.spoil();
-    if (!params.empty()) kernels->backward_weight(*stream, b);
-    scratch.spoil();
-    if (r.input_gradient) kernels->backward_input(*stream, b);
-    stream->synchronize();
 
-    for (const Guarded* buffer : {&input, &target, &output, &d_output, &d_input, &saved, &scratch}) {
-        buffer->expect_guard("a buffer of the op");
-    }
+    if (fused()) kernels.backward_activation(stream, b);
+    scratch.spoil();
+    if (!params_.empty()) kernels.backward_weight(stream, b);
+    scratch.spoil();
+    if (input_gradient) kernels.backward_input(stream, b);
+    stream.synchronize();
+
+    d_output.expect_guard("the gradient of the output");
+    scratch.expect_guard("backward scratch");
     for (const Guarded& d_param : d_params) {
         d_param.expect_guard("a parameter gradient");
         results.d_params.push_back(d_param.floats());
     }
-    if (r.input_gradient) results.d_input = d_input.floats();
-    return results;
+    for (const Guarded& d_input : d_inputs) {
+        d_input.expect_guard("an input gradient");
+        if (input_gradient) results.d_inputs.push_back(d_input.floats());
+    }
+}
+
+std::vector<double> KernelBench::reference_inference() const {
+    const std::vector<std::vector<double>> inputs = widened(inputs_);
+    const std::vector<std::vector<double>> params = widened(params_);
+    const std::vector<std::vector<double>> buffers = widened(buffers_);
+    std::vector<double> output(d_output_.size());
+    layers::reference::forward(case_.op, input_shapes(), output_shape(), batch_,
+                               {.inputs = {inputs.begin(), inputs.end()},
+                                .params = {params.begin(), params.end()},
+                                .output = output,
+                                .buffers = {buffers.begin(), buffers.end()}});
+    return output;
 }
 
 Results KernelBench::reference(const std::vector<double>& output) const {
-    std::vector<std::vector<double>> inputs{widened(input_)};
-    std::vector<Shape> shapes{case_.input};
-    if (is_loss()) {
-        inputs.emplace_back(target_.begin(), target_.end());
-        shapes.emplace_back();
-    }
-    std::vector<std::vector<double>> params;
-    Results results;
-    for (const std::vector<float>& values : params_) {
-        params.push_back(widened(values));
-        results.d_params.emplace_back(values.size());
-    }
-    results.output.resize(d_output_.size());
-    results.d_input.resize(input_.size());
+    const std::vector<std::vector<double>> inputs = widened(inputs_);
+    const std::vector<std::vector<double>> params = widened(params_);
     const std::vector<double> d_output = widened(d_output_);
-    layers::reference::forward(
-        case_.op, shapes, output_shape(), batch_,
-        {{inputs.begin(), inputs.end()}, {params.begin(), params.end()}, results.output});
-    layers::reference::backward(case_.op, shapes, output_shape(), batch_,
-                                {{inputs.begin(), inputs.end()},
-                                 {params.begin(), params.end()},
-                                 output,
-                                 is_loss() ? std::span<const double>{} : std::span<const double>(d_output),
-                                 {results.d_input},
-                                 {results.d_params.begin(), results.d_params.end()}});
+    Results results;
+    results.output.resize(d_output_.size());
+    results.statistics.resize(statistics_);
+    for (std::size_t i = 0; i < gradients(); ++i) results.d_inputs.emplace_back(inputs[i].size());
+    for (const std::vector<double>& values : params) results.d_params.emplace_back(values.size());
+    layers::reference::forward(case_.op, input_shapes(), output_shape(), batch_,
+                               {.inputs = {inputs.begin(), inputs.end()},
+                                .params = {params.begin(), params.end()},
+                                .output = results.output,
+                                .training = true,
+                                .statistics = results.statistics,
+                                .context = context_,
+                                .node_name = node().name});
+    layers::reference::backward(
+        case_.op, input_shapes(), output_shape(), batch_,
+        {.inputs = {inputs.begin(), inputs.end()},
+         .params = {params.begin(), params.end()},
+         .output = output,
+         .d_output = is_loss() ? std::span<const double>{} : std::span<const double>(d_output),
+         .d_inputs = {results.d_inputs.begin(), results.d_inputs.end()},
+         .d_params = {results.d_params.begin(), results.d_params.end()},
+         .training = true,
+         .context = context_,
+         .node_name = node().name});
     return results;
 }
 

@@ -18,8 +18,16 @@ namespace trireme::parity {
 /// All that one pass through forward and backward gives, as doubles.
 struct Results {
     std::vector<double> output;
-    std::vector<double> d_input;
+    std::vector<double> statistics;             ///< of a batch norm in training
+    std::vector<std::vector<double>> d_inputs;  ///< without that of a loss's target
     std::vector<std::vector<double>> d_params;
+};
+
+/// Values of one input: fp32, or class indices.
+struct Operand {
+    std::vector<float> floats;
+    std::vector<std::int32_t> classes;
+    [[nodiscard]] std::vector<double> values() const;
 };
 
 class KernelBench {
@@ -39,24 +47,35 @@ class KernelBench {
     /// What the reference gives for the same fp32 values; its backward takes relu masks and slopes from
     /// `output`, the values that the kernel itself gave, so that a rounding at a kink is counted once.
     [[nodiscard]] Results reference(const std::vector<double>& output) const;
+    /// The reference's output in evaluation.
+    [[nodiscard]] std::vector<double> reference_inference() const;
     /// What the provider says it chose.
     [[nodiscard]] std::string describe() const;
 
   private:
     [[nodiscard]] KernelRequest request(bool training, bool input_gradient) const;
     [[nodiscard]] Results run(const KernelRequest& request);
-    [[nodiscard]] bool is_loss() const;
-    [[nodiscard]] Shape output_shape() const;
+    void run_backward(NodeKernels& kernels, Stream& stream, KernelBuffers& b, bool input_gradient,
+                      Results& results) const;
+    [[nodiscard]] const layers::Node& node() const { return graph_.nodes().back(); }
+    [[nodiscard]] bool is_loss() const { return layers::is_loss(case_.op); }
+    [[nodiscard]] std::vector<Shape> input_shapes() const;
+    [[nodiscard]] Shape output_shape() const { return graph_.tensor(node().output).shape; }
+    /// Inputs with a gradient: all but a loss's target, which stands last.
+    [[nodiscard]] std::size_t gradients() const { return inputs_.size() - (is_loss() ? 1 : 0); }
+    [[nodiscard]] bool fused() const;
 
     Backend& backend_;
     const KernelProvider& provider_;
     OpCase case_;
     std::int64_t batch_;
     int threads_;
-    layers::ModelGraph graph_;
-    std::vector<float> input_;
-    std::vector<std::int32_t> target_;
+    layers::ModelGraph graph_;  ///< the node is its last one
+    LaunchContext context_{7, 3, 41};
+    std::vector<Operand> inputs_;
     std::vector<std::vector<float>> params_;
+    std::vector<std::vector<float>> buffers_;
+    std::size_t statistics_ = 0;  ///< how many
     std::vector<float> d_output_;
 };
 

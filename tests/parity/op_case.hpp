@@ -21,6 +21,7 @@ struct OpCase {
     Shape input;
     std::vector<std::int64_t> batches{1, 3, 16};
     Values values = Values::plain;
+    std::vector<Shape> more_inputs = {};  ///< behind the first, for ops that join several
 
     [[nodiscard]] std::string name() const;
 };
@@ -41,5 +42,10 @@ struct Tolerance {
 [[nodiscard]] std::vector<OpCase> pool_cases();
 [[nodiscard]] std::vector<OpCase> elementwise_cases();
 [[nodiscard]] std::vector<OpCase> loss_cases();
+[[nodiscard]] std::vector<OpCase> vector_loss_cases();
+[[nodiscard]] std::vector<OpCase> normalization_cases();
+[[nodiscard]] std::vector<OpCase> dropout_cases();
+[[nodiscard]] std::vector<OpCase> joining_cases();
+[[nodiscard]] std::vector<OpCase> global_average_cases();
 
 }  // namespace trireme::parity

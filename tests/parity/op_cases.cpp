@@ -36,12 +36,25 @@ struct ToleranceOf {
     }
     Tolerance operator()(const layers::Flatten&) const { return {0, 0, 0}; }
     Tolerance operator()(const layers::SoftmaxCrossEntropy&) const { return {2e-6, 5e-6, 0}; }
+    // Deviations divide by small variances, and gradients are what is left of three sums.
+    Tolerance operator()(const layers::BatchNorm&) const { return {5e-6, 2e-5, 2e-5}; }
+    Tolerance operator()(const layers::LayerNorm&) const { return {5e-6, 2e-5, 2e-5}; }
+    Tolerance operator()(const layers::Dropout&) const { return {1e-7, 1e-7, 0}; }
+    Tolerance operator()(const layers::Add&) const { return {5e-7, 0, 0}; }
+    Tolerance operator()(const layers::Concat&) const { return {0, 0, 0}; }
+    Tolerance operator()(const layers::GlobalAveragePool&) const { return {2e-6, 1e-7, 0}; }
+    Tolerance operator()(const layers::Gelu&) const { return {2e-6, 2e-6, 0}; }
+    Tolerance operator()(const layers::BceWithLogits&) const { return {2e-6, 2e-6, 0}; }
+    Tolerance operator()(const layers::MeanSquaredError&) const { return {2e-6, 5e-7, 0}; }
 };
 
 }  // namespace
 
 std::string OpCase::name() const {
-    return fmt::format("{}({}) of {}", layers::name_of(op), layers::attributes_of(op), input.str());
+    std::string text =
+        fmt::format("{}({}) of {}", layers::name_of(op), layers::attributes_of(op), input.str());
+    for (const Shape& more : more_inputs) text += " and " + more.str();
+    return text;
 }
 
 Tolerance tolerance_of(const layers::Op& op) { return std::visit(ToleranceOf{}, op); }
@@ -75,6 +88,15 @@ std::vector<OpCase> convolution_cases() {
     add_forms(cases,
               Conv2d{.out_channels = 8, .kernel = {3, 3}, .stride = {2, 2}, .dilation = {2, 2}, .groups = 2},
               {12, 13, 4}, small);
+    // Depthwise with several outputs a channel, with stride, and dilated.
+    add_forms(cases, Conv2d{.out_channels = 24, .kernel = {3, 3}, .padding = {1, 1}, .groups = 8}, {7, 9, 8},
+              small);
+    add_forms(cases,
+              Conv2d{.out_channels = 16, .kernel = {5, 3}, .stride = {2, 2}, .padding = {2, 1}, .groups = 16},
+              {12, 11, 16}, small);
+    add_forms(cases,
+              Conv2d{.out_channels = 8, .kernel = {3, 3}, .padding = {2, 3}, .dilation = {2, 3}, .groups = 8},
+              {9, 10, 8}, small);
     // The smallest there is, and a kernel as large as the padded image.
     add_forms(cases, Conv2d{.out_channels = 1}, {1, 1, 1}, small);
     add_forms(cases, Conv2d{.out_channels = 3, .kernel = {5, 4}, .padding = {1, 0}}, {3, 4, 2}, small);
@@ -124,16 +146,77 @@ std::vector<OpCase> elementwise_cases() {
     for (const Shape& input : {Shape{24, 24, 20}, Shape{500}, Shape{1}, Shape{3, 5}}) {
         cases.push_back({layers::Bias{}, input});
     }
+    for (const layers::Op& op : std::vector<layers::Op>{layers::Gelu{}, layers::Gelu{.tanh = true}}) {
+        for (const Shape& input : {Shape{24, 24, 20}, Shape{500}, Shape{1}, Shape{3, 5}}) {
+            cases.push_back({op, input});
+            cases.push_back({op, input, {2}, Values::large});
+        }
+    }
     return cases;
 }
 
 std::vector<OpCase> loss_cases() {
-    const layers::Op loss = layers::SoftmaxCrossEntropy{};
-    return {{loss, {10}, {1, 7, 64}},
-            {loss, {2}, {1, 5}},
-            {loss, {1}, {1, 3}},
-            {loss, {1000}, {1, 4}},
-            {loss, {10}, {1, 16}, Values::large}};
+    std::vector<OpCase> cases;
+    for (double smoothing : {0.0, 0.1}) {
+        const layers::Op loss = layers::SoftmaxCrossEntropy{smoothing};
+        cases.push_back({loss, {10}, {1, 7, 64}});
+        cases.push_back({loss, {2}, {1, 5}});
+        cases.push_back({loss, {1}, {1, 3}});
+        cases.push_back({loss, {1000}, {1, 4}});
+        cases.push_back({loss, {10}, {1, 16}, Values::large});
+    }
+    return cases;
+}
+
+std::vector<OpCase> vector_loss_cases() {
+    std::vector<OpCase> cases;
+    for (const layers::Op& loss :
+         std::vector<layers::Op>{layers::BceWithLogits{}, layers::MeanSquaredError{}}) {
+        cases.push_back({loss, {10}, {1, 7, 64}});
+        cases.push_back({loss, {1}, {1, 5}});
+        cases.push_back({loss, {257}, {1, 4}});
+        cases.push_back({loss, {10}, {1, 16}, Values::large});
+    }
+    return cases;
+}
+
+/// No batch norm over a single value: its output is the bias whatever the input, and its input gradient what
+/// rounding leaves of zero.
+std::vector<OpCase> normalization_cases() {
+    return {{layers::BatchNorm{}, {8, 8, 16}, {1, 3, 16}},
+            {layers::BatchNorm{}, {7, 5, 3}, {2, 9}},
+            {layers::BatchNorm{}, {33}, {4, 64}},
+            {layers::BatchNorm{.eps = 0.01}, {16, 15, 1}, {1, 5}},
+            {layers::BatchNorm{}, {4, 4, 65}, {2, 7}, Values::large},
+            {layers::LayerNorm{}, {64}, {1, 7, 32}},
+            {layers::LayerNorm{}, {9, 33}, {1, 5}},
+            {layers::LayerNorm{.eps = 0.01}, {3, 4, 7}, {1, 5}},
+            {layers::LayerNorm{}, {100}, {2, 16}, Values::large}};
+}
+
+std::vector<OpCase> dropout_cases() {
+    return {{layers::Dropout{}, {24, 24, 20}},
+            {layers::Dropout{0.1}, {501}},
+            {layers::Dropout{0.9}, {7, 3}},
+            {layers::Dropout{0}, {5}}};
+}
+
+std::vector<OpCase> joining_cases() {
+    const Shape image{7, 5, 16};
+    return {{layers::Add{}, image, {1, 3, 16}, Values::plain, {image}},
+            {layers::Add{}, {33}, {1, 5}, Values::plain, {{33}, {33}, {33}}},
+            {layers::Add{}, {1}, {1, 5}, Values::large, {{1}, {1}}},
+            {layers::Concat{}, image, {1, 3, 16}, Values::plain, {image}},
+            {layers::Concat{}, {7, 5, 3}, {1, 5}, Values::plain, {image, {7, 5, 1}}},
+            {layers::Concat{}, {33}, {1, 5}, Values::plain, {{1}, {20}, {2}}}};
+}
+
+std::vector<OpCase> global_average_cases() {
+    std::vector<OpCase> cases;
+    for (const Shape& input : {Shape{7, 7, 64}, Shape{8, 5, 3}, Shape{1, 1, 9}, Shape{32, 32, 1}}) {
+        cases.push_back({layers::GlobalAveragePool{}, input});
+    }
+    return cases;
 }
 
 }  // namespace trireme::parity

@@ -30,13 +30,18 @@ void expect_parity(KernelBench& bench, const OpCase& op_case) {
     const Results trained = bench.train();
     const Results want = bench.reference(trained.output);
     expect_near("output", trained.output, want.output, tolerance.forward);
-    expect_near("input gradient", trained.d_input, want.d_input, tolerance.input_gradient);
+    expect_near("statistics", trained.statistics, want.statistics, tolerance.forward);
+    ASSERT_EQ(trained.d_inputs.size(), want.d_inputs.size());
+    for (std::size_t i = 0; i < want.d_inputs.size(); ++i) {
+        expect_near(fmt::format("gradient of input {}", i), trained.d_inputs[i], want.d_inputs[i],
+                    tolerance.input_gradient);
+    }
     ASSERT_EQ(trained.d_params.size(), want.d_params.size());
     for (std::size_t p = 0; p < want.d_params.size(); ++p) {
         expect_near(fmt::format("gradient of parameter {}", p), trained.d_params[p], want.d_params[p],
                     tolerance.param_gradient);
     }
-    expect_near("output of inference", bench.infer().output, want.output, tolerance.forward);
+    expect_near("output of inference", bench.infer().output, bench.reference_inference(), tolerance.forward);
     const Results first = bench.train_first_layer();
     for (std::size_t p = 0; p < want.d_params.size(); ++p) {
         expect_near(fmt::format("gradient of parameter {} without an input gradient", p), first.d_params[p],
@@ -49,7 +54,8 @@ void expect_repeatable(KernelBench& bench) {
     const Results once = bench.train();
     const Results again = bench.train();
     EXPECT_EQ(once.output, again.output);
-    EXPECT_EQ(once.d_input, again.d_input);
+    EXPECT_EQ(once.statistics, again.statistics);
+    EXPECT_EQ(once.d_inputs, again.d_inputs);
     EXPECT_EQ(once.d_params, again.d_params);
 }
 
@@ -94,6 +100,17 @@ TEST_P(Parity, Linear) { check(linear_cases()); }
 TEST_P(Parity, Pools) { check(pool_cases()); }
 TEST_P(Parity, Elementwise) { check(elementwise_cases()); }
 TEST_P(Parity, Loss) { check(loss_cases()); }
+TEST_P(Parity, VectorLoss) { check(vector_loss_cases()); }
+TEST_P(Parity, Normalization) { check(normalization_cases()); }
+TEST_P(Parity, Dropout) { check(dropout_cases()); }
+TEST_P(Parity, Joining) { check(joining_cases()); }
+TEST_P(Parity, GlobalAverage) { check(global_average_cases()); }
+
+std::vector<std::vector<OpCase>> all_cases() {
+    return {convolution_cases(), linear_cases(),        pool_cases(),          elementwise_cases(),
+            loss_cases(),        vector_loss_cases(),   normalization_cases(), dropout_cases(),
+            joining_cases(),     global_average_cases()};
+}
 
 INSTANTIATE_TEST_SUITE_P(Threads, Parity, testing::Values(1, 2));
 
@@ -103,8 +120,7 @@ TEST(Providers, TheLastTakesEverything) {
     ASSERT_FALSE(backend.providers.empty());
     const KernelProvider& last = *backend.providers.back();
     EXPECT_EQ(last.name(), "reference");
-    for (const auto& cases :
-         {convolution_cases(), linear_cases(), pool_cases(), elementwise_cases(), loss_cases()}) {
+    for (const auto& cases : all_cases()) {
         for (const OpCase& op_case : cases) {
             EXPECT_EQ(KernelBench(backend, last, op_case, 1, 1).refusal(), std::nullopt) << op_case.name();
         }
@@ -117,8 +133,7 @@ TEST(Providers, TheFirstRefusesNoneOfTheseShapes) {
     Backend backend = make_backend("cpu", 1);
     const KernelProvider& first = *backend.providers.front();
     ASSERT_NE(first.name(), "reference");
-    for (const auto& cases :
-         {convolution_cases(), linear_cases(), pool_cases(), elementwise_cases(), loss_cases()}) {
+    for (const auto& cases : all_cases()) {
         for (const OpCase& op_case : cases) {
             const KernelBench bench(backend, first, op_case, op_case.batches.back(), 1);
             EXPECT_EQ(bench.refusal(), std::nullopt) << op_case.name();

@@ -11,16 +11,16 @@
 #include <unistd.h>
 
 #include "io/import/import.hpp"
+#include "io/targets.hpp"
 
 namespace trireme::test {
 
-/// A new empty folder under the system's temporary one, removed at the end.
+/// A new empty folder, by default under the system's temporary one, removed at the end.
 class TemporaryFolder {
   public:
-    TemporaryFolder() {
+    explicit TemporaryFolder(const std::filesystem::path& under = std::filesystem::temp_directory_path()) {
         static std::atomic<int> counter{0};
-        path_ = std::filesystem::temp_directory_path() /
-                fmt::format("trireme-test-{}-{}", ::getpid(), counter.fetch_add(1));
+        path_ = under / fmt::format("trireme-test-{}-{}", ::getpid(), counter.fetch_add(1));
         std::filesystem::create_directories(path_);
     }
     ~TemporaryFolder() {
@@ -63,7 +63,8 @@ class MemorySource final : public io::ImportSource {
         return static_cast<float>(byte_of(part, index, element)) * 0.25f - 10.0f;
     }
 
-    std::int32_t read(std::size_t part, std::int64_t index, std::span<std::byte> x) const override {
+    void read(std::size_t part, std::int64_t index, std::span<std::byte> x,
+              std::span<std::byte> target) const override {
         const auto p = static_cast<std::uint32_t>(part);
         for (std::int64_t e = 0; e < shape_.elements().value; ++e) {
             if (dtype_ == DType::u8) {
@@ -73,7 +74,32 @@ class MemorySource final : public io::ImportSource {
                 std::memcpy(x.data() + e * 4, &value, 4);
             }
         }
+        if (target_kind_ == io::target_class) {
+            io::store_class(label(part, index), target);
+            return;
+        }
+        for (std::int64_t e = 0; e < classes_; ++e) {
+            const float value = target_of(index, e);
+            if (target_kind_ == io::target_float) {
+                std::memcpy(target.data() + e * 4, &value, 4);
+            } else {
+                target[static_cast<std::size_t>(e)] = std::byte{value != 0};
+            }
+        }
+    }
+    [[nodiscard]] std::int32_t label(std::size_t, std::int64_t index) const override {
         return static_cast<std::int32_t>(bad_label_at_ == index ? classes_ : index % classes_);
+    }
+    /// Element e of the vector of sample `index`: 0 or 1 for multi-hot, eighths for floats.
+    [[nodiscard]] float target_of(std::int64_t index, std::int64_t element) const {
+        if (target_kind_ == io::target_multi_hot) return (index + element) % 3 == 0 ? 1.f : 0.f;
+        return static_cast<float>((index * 5 + element) % 97) * 0.125f - 3.f;
+    }
+    /// Vectors of `classes` elements instead of classes.
+    void use_vectors(std::string_view kind) { target_kind_ = kind; }
+    [[nodiscard]] std::string target_kind() const override { return target_kind_; }
+    [[nodiscard]] Shape target_shape() const override {
+        return target_kind_ == io::target_class ? Shape() : Shape{classes_};
     }
     /// Gives that index a class that does not exist.
     void spoil_label(std::int64_t index) { bad_label_at_ = index; }
@@ -84,6 +110,7 @@ class MemorySource final : public io::ImportSource {
     DType dtype_;
     std::int64_t classes_;
     std::int64_t bad_label_at_ = -1;
+    std::string target_kind_ = std::string(io::target_class);
 };
 
 /// A plan whose train split is cut into shards of exactly these sizes (they must add up to the train part).

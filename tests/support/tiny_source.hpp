@@ -23,15 +23,19 @@ class TinySource final : public io::ImportSource {
     [[nodiscard]] std::int64_t classes() const override { return 5; }
     [[nodiscard]] std::vector<std::string> class_names() const override { return {}; }
     [[nodiscard]] std::vector<io::SourcePart> parts() const override { return {{"train", samples_}}; }
-    std::int32_t read(std::size_t, std::int64_t index, std::span<std::byte> x) const override {
+    [[nodiscard]] std::int32_t label(std::size_t, std::int64_t index) const override {
+        return static_cast<std::int32_t>(index % 5);
+    }
+    void read(std::size_t part, std::int64_t index, std::span<std::byte> x,
+              std::span<std::byte> target) const override {
         const RandomStream noise(7, "tiny", static_cast<std::uint64_t>(index));
-        const auto label = static_cast<std::int32_t>(index % 5);
+        const std::int32_t bar = label(part, index);
+        io::store_class(bar, target);
         for (std::size_t i = 0; i < x.size(); ++i) {
             const std::uint64_t bright =
-                (i % 5 == static_cast<std::size_t>(label)) ? 150 : 0;  // what there is to learn
+                (i % 5 == static_cast<std::size_t>(bar)) ? 150 : 0;  // what there is to learn
             x[i] = static_cast<std::byte>(bright + noise.below(i, 100));
         }
-        return label;
     }
 
   private:

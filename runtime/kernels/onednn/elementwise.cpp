@@ -1,4 +1,5 @@
-// relu, tanh and sigmoid: forward from the input, backward from the output, so that the input may go.
+// relu, tanh and sigmoid: forward from the input, backward from the output, so that the input may go. gelu:
+// its output does not tell its input (it falls, then rises), so backward reads the input.
 #include "runtime/kernels/onednn/node_kernels.hpp"
 
 namespace trireme::onednn {
@@ -6,7 +7,11 @@ namespace {
 
 class ElementwiseKernels final : public OnednnKernels {
   public:
-    ElementwiseKernels(const NodeView& view, dnnl::algorithm algorithm) : OnednnKernels(view) {
+    /// What oneDNN's backward of an algorithm reads.
+    enum class Reads { input, output };
+
+    ElementwiseKernels(const NodeView& view, dnnl::algorithm algorithm, Reads reads)
+        : OnednnKernels(view), reads_(reads) {
         const dnnl::memory::desc flat = plain({view.outputs()});
         const dnnl::eltwise_forward::primitive_desc forward_pd(context_.engine,
                                                                dnnl::prop_kind::forward_training, algorithm,
@@ -21,12 +26,13 @@ class ElementwiseKernels final : public OnednnKernels {
         if (!training()) return;
         const dnnl::eltwise_backward::primitive_desc pd(context_.engine, algorithm, flat, flat, flat, 0.0F,
                                                         0.0F, forward_pd, attributes());
-        needs_.backward_reads_output = true;
+        needs_.backward_reads_input = reads == Reads::input;
+        needs_.backward_reads_output = reads == Reads::output;
         needs_.backward_scratch = Bytes(static_cast<std::int64_t>(pd.scratchpad_desc().get_size()));
         backward_ = {context_,
                      what("backward"),
                      dnnl::eltwise_backward(pd),
-                     {{DNNL_ARG_DST, flat},
+                     {{reads == Reads::input ? DNNL_ARG_SRC : DNNL_ARG_DST, flat},
                       {DNNL_ARG_DIFF_DST, flat},
                       {DNNL_ARG_DIFF_SRC, flat},
                       {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}}};
@@ -38,10 +44,12 @@ class ElementwiseKernels final : public OnednnKernels {
     }
     void backward_input(Stream&, const KernelBuffers& b) override {
         use_threads();
-        backward_.run({b.output, b.d_output, b.d_inputs.front(), b.scratch});
+        const std::byte* values = reads_ == Reads::input ? b.inputs.front() : b.output;
+        backward_.run({values, b.d_output, b.d_inputs.front(), b.scratch});
     }
 
   private:
+    Reads reads_;
     PrimitiveCall forward_;
     PrimitiveCall backward_;
 };
@@ -49,15 +57,23 @@ class ElementwiseKernels final : public OnednnKernels {
 }  // namespace
 
 std::unique_ptr<NodeKernels> make_kernels(const layers::Relu&, const NodeView& view) {
-    return std::make_unique<ElementwiseKernels>(view, dnnl::algorithm::eltwise_relu_use_dst_for_bwd);
+    return std::make_unique<ElementwiseKernels>(view, dnnl::algorithm::eltwise_relu_use_dst_for_bwd,
+                                                ElementwiseKernels::Reads::output);
 }
 
 std::unique_ptr<NodeKernels> make_kernels(const layers::Tanh&, const NodeView& view) {
-    return std::make_unique<ElementwiseKernels>(view, dnnl::algorithm::eltwise_tanh_use_dst_for_bwd);
+    return std::make_unique<ElementwiseKernels>(view, dnnl::algorithm::eltwise_tanh_use_dst_for_bwd,
+                                                ElementwiseKernels::Reads::output);
 }
 
 std::unique_ptr<NodeKernels> make_kernels(const layers::Sigmoid&, const NodeView& view) {
-    return std::make_unique<ElementwiseKernels>(view, dnnl::algorithm::eltwise_logistic_use_dst_for_bwd);
+    return std::make_unique<ElementwiseKernels>(view, dnnl::algorithm::eltwise_logistic_use_dst_for_bwd,
+                                                ElementwiseKernels::Reads::output);
+}
+
+std::unique_ptr<NodeKernels> make_kernels(const layers::Gelu& op, const NodeView& view) {
+    const auto algorithm = op.tanh ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_gelu_erf;
+    return std::make_unique<ElementwiseKernels>(view, algorithm, ElementwiseKernels::Reads::input);
 }
 
 }  // namespace trireme::onednn

@@ -2,6 +2,7 @@
 // includes this.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,12 @@
 #include "runtime/kernels/onednn/primitive_call.hpp"
 
 namespace trireme::onednn {
+
+/// Device memory as the fp32 values that lie there.
+[[nodiscard]] inline const float* floats(const std::byte* memory) {
+    return reinterpret_cast<const float*>(memory);
+}
+[[nodiscard]] inline float* floats(std::byte* memory) { return reinterpret_cast<float*>(memory); }
 
 /// A node of a request with what all families ask of it.
 struct NodeView {
@@ -47,6 +54,13 @@ class OnednnKernels : public NodeKernels {
     void use_threads() const { cpu::use_kernel_threads(threads_); }
     [[nodiscard]] int threads() const { return threads_; }
     [[nodiscard]] bool training() const { return training_; }
+    /// Threads for a loop of our own over `values` values that can be cut into `parts`: with fewer than
+    /// `values_per_worker` each, waking the team costs more than it saves.
+    [[nodiscard]] int workers_for(std::int64_t values, std::int64_t parts,
+                                  std::int64_t values_per_worker = 16 * 1024) const {
+        const std::int64_t useful = std::max<std::int64_t>(1, values / values_per_worker);
+        return static_cast<int>(std::min({static_cast<std::int64_t>(threads_), useful, parts}));
+    }
     [[nodiscard]] std::string what(std::string_view pass) const { return name_ + ": " + std::string(pass); }
 
     Context context_;
@@ -68,6 +82,18 @@ class OnednnKernels : public NodeKernels {
 [[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::Sigmoid& op, const NodeView& view);
 [[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::Pool2d& op, const NodeView& view);
 [[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::SoftmaxCrossEntropy& op,
+                                                        const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::BatchNorm& op, const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::Dropout& op, const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::Add& op, const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::Concat& op, const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::GlobalAveragePool& op,
+                                                        const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::Gelu& op, const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::LayerNorm& op, const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::BceWithLogits& op,
+                                                        const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::MeanSquaredError& op,
                                                         const NodeView& view);
 
 }  // namespace trireme::onednn

@@ -17,17 +17,17 @@ using onednn::NodeView;
 /// A reason that can be told from shapes and types alone.
 std::optional<std::string> refuse_by_shape(const NodeView& view) {
     const layers::ModelGraph& graph = *view.request.graph;
-    const bool loss = std::holds_alternative<layers::SoftmaxCrossEntropy>(view.node.op);
     for (std::size_t i = 0; i < view.node.inputs.size(); ++i) {
         const layers::TensorSpec& tensor = graph.tensor(view.node.inputs[i]);
-        const DType wanted = loss && i == 1 ? DType::i32 : DType::f32;
+        const DType wanted = layers::input_dtype(view.node.op, i);
         if (tensor.dtype != wanted) {
             return fmt::format("input '{}' is {}, these kernels take {}", tensor.name, name_of(tensor.dtype),
                                name_of(wanted));
         }
     }
     const bool image = std::holds_alternative<layers::Conv2d>(view.node.op) ||
-                       std::holds_alternative<layers::Pool2d>(view.node.op);
+                       std::holds_alternative<layers::Pool2d>(view.node.op) ||
+                       std::holds_alternative<layers::GlobalAveragePool>(view.node.op);
     if (image && view.input.rank() != 3) {
         return fmt::format("input {} has rank {}, these kernels take height, width, channels",
                            view.input.str(), view.input.rank());

@@ -1,5 +1,5 @@
-// Kernels for CPU cores from oneDNN 3.x, fp32, training: convolution, linear, bias, relu, tanh, sigmoid,
-// pools and softmax cross-entropy. What was measured to choose each implementation is in docs/kernels-cpu.md.
+// Kernels for CPU cores from oneDNN 3.x and loops of our own, fp32, training and evaluation: all ops but
+// views. What was measured to choose each implementation is in docs/kernels-cpu.md.
 //
 // Invariants: a launch creates no primitive, resolves no name and allocates no tensor; primitives, memory
 // objects and argument lists are made by make(), a launch only sets pointers. Results are functions of the

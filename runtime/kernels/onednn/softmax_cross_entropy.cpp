@@ -1,7 +1,7 @@
 // Softmax cross-entropy of each row of logits, in loops of our own: oneDNN has no such primitive, and softmax
 // and log as two would pass over memory twice. loss = log(sum exp(x - m)) + m - x[label], m the largest
 // logit, so that no exponential overflows. Backward computes the softmax again from the logits; nothing is
-// saved.
+// saved. With label smoothing s, x[label] becomes (1 - s) x[label] + s mean(x).
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -53,14 +53,25 @@ float sum_of_exp(const float* x, std::int64_t n, float largest) {
     return sum;
 }
 
+/// Sum of `largest` - x, which is what smoothing averages: small where the logits are large but alike.
+float sum_below(const float* x, std::int64_t n, float largest) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t i = 0; i < n; ++i) sum += largest - x[i];
+    return sum;
+}
+
 class SoftmaxCrossEntropyKernels final : public OnednnKernels {
   public:
-    explicit SoftmaxCrossEntropyKernels(const NodeView& view)
-        : OnednnKernels(view), classes_(view.input[view.input.rank() - 1]), rows_(view.rows()) {
+    SoftmaxCrossEntropyKernels(const layers::SoftmaxCrossEntropy& op, const NodeView& view)
+        : OnednnKernels(view),
+          smoothing_(static_cast<float>(op.label_smoothing)),
+          at_label_(static_cast<float>(1 - op.label_smoothing)),
+          classes_(view.input[view.input.rank() - 1]),
+          rows_(view.rows()),
+          workers_(workers_for(rows_ * classes_, rows_, values_per_worker)) {
         description_ = "loop:fp32";
         needs_.backward_reads_input = training();
-        const std::int64_t useful = std::max<std::int64_t>(1, rows_ * classes_ / values_per_worker);
-        workers_ = static_cast<int>(std::min({static_cast<std::int64_t>(threads()), useful, rows_}));
     }
 
     void forward(Stream&, const KernelBuffers& b) override {
@@ -72,7 +83,7 @@ class SoftmaxCrossEntropyKernels final : public OnednnKernels {
                 const float* x = logits + row * classes_;
                 const float largest = largest_of(x, classes_);
                 const float sum = sum_of_exp(x, classes_, largest);
-                loss[row] = std::log(sum) + (largest - x[label(b.inputs[1], row)]);
+                loss[row] = std::log(sum) + below_largest(x, label(b.inputs[1], row), largest);
             }
         });
     }
@@ -88,7 +99,6 @@ class SoftmaxCrossEntropyKernels final : public OnednnKernels {
     }
 
   private:
-    /// Below this many logits a thread, waking the team costs more than it saves.
     static constexpr std::int64_t values_per_worker = 8 * 1024;
 
     static std::int32_t label(const std::byte* labels, std::int64_t row) {
@@ -107,6 +117,14 @@ class SoftmaxCrossEntropyKernels final : public OnednnKernels {
         }
     }
 
+    /// How far the target's logit lies below the largest one; smoothed, the mean over the target's classes.
+    [[nodiscard]] float below_largest(const float* x, std::int64_t label, float largest) const {
+        const float below = largest - x[label];
+        if (smoothing_ == 0) return below;
+        return at_label_ * below +
+               smoothing_ * (sum_below(x, classes_, largest) / static_cast<float>(classes_));
+    }
+
     void write_gradient(const float* x, std::int64_t label, float* gradient) const {
         const float largest = largest_of(x, classes_);
         float sum = 0;
@@ -116,20 +134,23 @@ class SoftmaxCrossEntropyKernels final : public OnednnKernels {
             sum += gradient[i];
         }
         const float scale = 1.0F / sum;
+        const float everywhere = smoothing_ / static_cast<float>(classes_);
 #pragma omp simd
-        for (std::int64_t i = 0; i < classes_; ++i) gradient[i] *= scale;
-        gradient[label] -= 1.0F;
+        for (std::int64_t i = 0; i < classes_; ++i) gradient[i] = gradient[i] * scale - everywhere;
+        gradient[label] -= at_label_;
     }
 
+    float smoothing_;
+    float at_label_;  ///< 1 - smoothing
     std::int64_t classes_;
     std::int64_t rows_;
-    int workers_ = 1;
+    int workers_;
 };
 
 }  // namespace
 
-std::unique_ptr<NodeKernels> make_kernels(const layers::SoftmaxCrossEntropy&, const NodeView& view) {
-    return std::make_unique<SoftmaxCrossEntropyKernels>(view);
+std::unique_ptr<NodeKernels> make_kernels(const layers::SoftmaxCrossEntropy& op, const NodeView& view) {
+    return std::make_unique<SoftmaxCrossEntropyKernels>(op, view);
 }
 
 }  // namespace trireme::onednn

@@ -41,12 +41,13 @@ void narrow(std::span<const double> from, std::byte* to) {
     }
 }
 
-/// Scratch holds a double for each element of every tensor that the node touches: inputs, parameters, output,
-/// then, for backward, their gradients in the same order.
+/// Scratch holds a double for each element of every tensor that the node touches: inputs, parameters, buffers
+/// (in evaluation), output, statistics, then, for backward, gradients of inputs, parameters and output.
 class ReferenceKernels final : public NodeKernels {
   public:
     explicit ReferenceKernels(const KernelRequest& r)
-        : op_(r.graph->node(r.node).op),
+        : name_(r.graph->node(r.node).name),
+          op_(r.graph->node(r.node).op),
           plain_(without_activation(op_)),
           batch_(r.batch),
           training_(r.training) {
@@ -60,15 +61,22 @@ class ReferenceKernels final : public NodeKernels {
         for (layers::ParamId id : node.params) {
             param_sizes_.push_back(static_cast<std::size_t>(r.graph->param(id).shape.elements().value));
         }
+        if (training_) {
+            statistics_size_ = static_cast<std::size_t>(layers::statistics_of(op_, input_shapes_.front()));
+        } else {
+            for (layers::BufferId id : node.buffers) {
+                buffer_sizes_.push_back(static_cast<std::size_t>(r.graph->buffer(id).shape.elements().value));
+            }
+        }
         output_shape_ = r.graph->tensor(node.output).shape;
         output_size_ = static_cast<std::size_t>(output_shape_.elements().value * batch_);
-        is_loss_ = std::holds_alternative<layers::SoftmaxCrossEntropy>(op_);
     }
 
     [[nodiscard]] KernelNeeds needs() const override {
-        std::size_t values = output_size_;
+        std::size_t values = output_size_ + statistics_size_;
         for (std::size_t size : input_sizes_) values += size;
         for (std::size_t size : param_sizes_) values += size;
+        for (std::size_t size : buffer_sizes_) values += size;
         KernelNeeds needs;
         needs.forward_scratch = Bytes(static_cast<std::int64_t>(values * sizeof(double)));
         if (!training_) return needs;
@@ -85,9 +93,16 @@ class ReferenceKernels final : public NodeKernels {
         Scratch scratch(b.scratch);
         layers::reference::ForwardIo io;
         read_operands(scratch, b, true, io);
+        for (std::size_t i = 0; i < buffer_sizes_.size(); ++i) {
+            const std::span<double> buffer = scratch.take(buffer_sizes_[i]);
+            widen(b.buffers.at(i), DType::f32, buffer);
+            io.buffers.emplace_back(buffer);
+        }
         io.output = scratch.take(output_size_);
+        if (statistics_size_ > 0) io.statistics = scratch.take(statistics_size_);
         layers::reference::forward(op_, input_shapes_, output_shape_, batch_, io);
         narrow(io.output, b.output);
+        narrow(io.statistics, b.statistics);
     }
 
     void backward_activation(Stream&, const KernelBuffers& b) override {
@@ -140,6 +155,9 @@ class ReferenceKernels final : public NodeKernels {
             widen(b.params.at(i), DType::f32, param);
             io.params.emplace_back(param);
         }
+        io.training = training_;
+        io.node_name = name_;
+        if (b.context != nullptr) io.context = *b.context;
     }
 
     /// `weights`: the gradients of the parameters; otherwise those of the inputs.
@@ -156,7 +174,7 @@ class ReferenceKernels final : public NodeKernels {
         }
         io.output = output;
         const std::span<double> d_output = scratch.take(output_size_);
-        if (is_loss_) {
+        if (layers::is_loss(op_)) {
             std::fill(d_output.begin(), d_output.end(), 1.0);
         } else {
             widen(b.d_output, DType::f32, d_output);
@@ -183,15 +201,17 @@ class ReferenceKernels final : public NodeKernels {
         }
     }
 
+    std::string name_;
     layers::Op op_;
     layers::Op plain_;
     std::int64_t batch_;
     bool training_;
-    bool is_loss_ = false;
     std::vector<Shape> input_shapes_;
     std::vector<DType> input_types_;
     std::vector<std::size_t> input_sizes_;
     std::vector<std::size_t> param_sizes_;
+    std::vector<std::size_t> buffer_sizes_;
+    std::size_t statistics_size_ = 0;
     Shape output_shape_;
     std::size_t output_size_ = 0;
 };

@@ -11,6 +11,7 @@
 #include "io/import/import.hpp"
 #include "io/pipeline/batch_loader.hpp"
 #include "io/posix_file.hpp"
+#include "io/targets.hpp"
 #include "io/verify.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
@@ -154,10 +155,9 @@ DataSetInfo by_hand(const fs::path& folder, std::int64_t schema, std::int32_t la
     set.mean.assign(16, 0.0);
     set.stddev.assign(16, 1.0);
     ShardWriter writer(set.shard_path(0), set, 0, false);
-    const FillRows fill = [&](std::int64_t, std::span<std::byte> x, std::span<std::int32_t> y) {
+    const FillRows fill = [&](std::int64_t, std::span<std::byte> x, std::span<std::byte> y) {
         std::fill(x.begin(), x.end(), std::byte{1});
-        std::fill(y.begin(), y.end(), 3);
-        y[2] = label;
+        for (std::size_t i = 0; i < y.size() / 4; ++i) store_class(i == 2 ? label : 3, y.subspan(i * 4, 4));
     };
     writer.write_split("train", 5, fill);
     writer.write_split("val", 0, fill);
@@ -168,17 +168,20 @@ DataSetInfo by_hand(const fs::path& folder, std::int64_t schema, std::int32_t la
     return set;
 }
 
-TEST(HandMade, AGoodOneIsGood) {
-    const TemporaryFolder folder;
-    by_hand(folder / "set", 1, 3, true);
-    EXPECT_TRUE(verify_data_set(folder / "set").good());
+TEST(HandMade, AGoodOneIsGoodInEverySchema) {
+    for (const std::int64_t schema : {1, 2}) {
+        const TemporaryFolder folder;
+        by_hand(folder / "set", schema, 3, true);
+        EXPECT_TRUE(verify_data_set(folder / "set").good()) << schema;
+        EXPECT_EQ(open_data_set(folder / "set").target_shape, Shape());
+    }
 }
 
 TEST(HandMade, ANewerSchemaIsRefusedByName) {
     const TemporaryFolder folder;
-    by_hand(folder / "set", 2, 3, true);
+    by_hand(folder / "set", 3, 3, true);
     EXPECT_THAT(opening(folder / "set"),
-                HasSubstr("shard-00.h5: has shard schema 2, newer than the 1 that this "
+                HasSubstr("shard-00.h5: has shard schema 3, newer than the 2 that this "
                           "Trireme reads"));
     by_hand(folder / "zero", 0, 3, true);
     EXPECT_THAT(opening(folder / "zero"), HasSubstr("0 is no schema version"));

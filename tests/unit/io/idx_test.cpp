@@ -6,6 +6,7 @@
 #include "io/import/idx_source.hpp"
 #include "io/import/import.hpp"
 #include "io/posix_file.hpp"
+#include "io/targets.hpp"
 #include "io/verify.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
@@ -67,7 +68,8 @@ class Idx : public ::testing::Test {
         try {
             const IdxSource source(folder_.path());
             std::vector<std::byte> x(784);
-            for (std::int64_t i = 0; i < source.parts()[0].samples; ++i) source.read(0, i, x);
+            std::vector<std::byte> y(4);
+            for (std::int64_t i = 0; i < source.parts()[0].samples; ++i) source.read(0, i, x, y);
         } catch (const DataError& error) {
             return error.what();
         }
@@ -82,7 +84,10 @@ TEST_F(Idx, ReadsPlainFiles) {
     ASSERT_EQ(source.parts().size(), 2u);
     EXPECT_EQ(source.parts()[1].name, "test");
     std::vector<std::byte> x(784);
-    EXPECT_EQ(source.read(0, 13, x), 3);
+    std::vector<std::byte> y(4);
+    source.read(0, 13, x, y);
+    EXPECT_EQ(class_of(y), 3);
+    EXPECT_EQ(source.label(0, 13), 3);
     EXPECT_EQ(std::to_integer<unsigned>(x[5]), (13 * 784 + 5) * 7 % 251);
 }
 

@@ -37,14 +37,14 @@ std::string message_of(const std::function<void()>& work) {
 std::vector<std::pair<std::vector<std::byte>, std::int32_t>> samples_in(const DataSetInfo& info,
                                                                         const std::string& split) {
     BlockReader reader(info, split);
-    std::vector<std::byte> scratch(static_cast<std::size_t>(BlockReader::scratch_bytes(info.sample_bytes())));
+    std::vector<std::byte> scratch(static_cast<std::size_t>(BlockReader::scratch_bytes(info)));
     std::vector<std::pair<std::vector<std::byte>, std::int32_t>> samples;
     const auto bytes = static_cast<std::size_t>(info.sample_bytes());
     for (std::size_t b = 0; b < reader.blocks().size(); ++b) {
         const auto rows = static_cast<std::size_t>(reader.blocks()[b].samples);
         std::vector<std::byte> x(rows * bytes);
         std::vector<std::int32_t> y(rows);
-        reader.read(static_cast<std::int64_t>(b), x, y, scratch);
+        reader.read(static_cast<std::int64_t>(b), x, std::as_writable_bytes(std::span(y)), scratch);
         for (std::size_t i = 0; i < rows; ++i) {
             samples.emplace_back(std::vector(x.begin() + static_cast<std::ptrdiff_t>(i * bytes),
                                              x.begin() + static_cast<std::ptrdiff_t>((i + 1) * bytes)),
@@ -80,9 +80,10 @@ TEST(Import, RoundTripKeepsSamplesAndMetadata) {
             for (std::size_t i = 0; i < found.size(); ++i) {
                 const SourceRef ref = plan.splits.at("train").order[i];
                 std::vector<std::byte> expected(static_cast<std::size_t>(info.sample_bytes()));
-                const std::int32_t label = source.read(ref.part, ref.index, expected);
+                std::vector<std::byte> target(4);
+                source.read(ref.part, ref.index, expected, target);
                 ASSERT_EQ(found[i].first, expected);
-                ASSERT_EQ(found[i].second, label);
+                ASSERT_EQ(found[i].second, class_of(target));
             }
         }
     }
@@ -205,9 +206,13 @@ class FailingSource final : public ImportSource {
     [[nodiscard]] std::int64_t classes() const override { return inner_.classes(); }
     [[nodiscard]] std::vector<std::string> class_names() const override { return {}; }
     [[nodiscard]] std::vector<SourcePart> parts() const override { return inner_.parts(); }
-    std::int32_t read(std::size_t part, std::int64_t index, std::span<std::byte> x) const override {
+    [[nodiscard]] std::int32_t label(std::size_t part, std::int64_t index) const override {
+        return inner_.label(part, index);
+    }
+    void read(std::size_t part, std::int64_t index, std::span<std::byte> x,
+              std::span<std::byte> target) const override {
         if (index == at_) throw DataError("sample " + std::to_string(index) + " is unreadable");
-        return inner_.read(part, index, x);
+        inner_.read(part, index, x, target);
     }
 
   private:

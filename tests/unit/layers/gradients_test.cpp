@@ -19,7 +19,18 @@ struct Case {
     Op op;
     std::vector<Shape> inputs;
     std::int64_t batch = 2;
+    bool training = true;
 };
+
+/// Classes for a cross entropy, values from 0 to 1 for the other losses.
+std::vector<double> target_of(const Case& c) {
+    if (std::holds_alternative<SoftmaxCrossEntropy>(c.op)) {
+        return random_classes("target", c.batch, static_cast<std::uint64_t>(c.inputs[0][0]));
+    }
+    std::vector<double> target = random_values("target", c.inputs[1].elements().value * c.batch);
+    for (double& t : target) t = 0.5 * (1 + t);
+    return target;
+}
 
 /// One op with values of its own. The objective is the sum of the outputs, each times a fixed random weight,
 /// so that every entry of the Jacobian counts.
@@ -30,11 +41,13 @@ class Probe {
             inputs_.push_back(
                 random_values(fmt::format("input/{}", i), c.inputs[i].elements().value * c.batch));
         }
-        if (inputs_.size() == 2) {
-            inputs_[1] = random_classes("target", c.batch, static_cast<std::uint64_t>(c.inputs[0][0]));
-        }
+        if (is_loss(c.op)) inputs_[1] = target_of(c);
         for (const ParamSpec& spec : params_of(c.op, c.inputs[0], "op")) {
             params_.push_back(random_values(spec.name, spec.shape.elements().value));
+        }
+        for (const BufferSpec& spec : buffers_of(c.op, c.inputs[0], "op")) {
+            buffers_.push_back(random_values(spec.name, spec.shape.elements().value));
+            for (double& v : buffers_.back()) v = 1.5 + v;
         }
         output_.resize(static_cast<std::size_t>(output_shape_.elements().value * c.batch));
         d_output_ = random_values("d_output", static_cast<std::int64_t>(output_.size()));
@@ -42,7 +55,13 @@ class Probe {
 
     double objective() {
         reference::forward(case_.op, case_.inputs, output_shape_, case_.batch,
-                           {{inputs_.begin(), inputs_.end()}, {params_.begin(), params_.end()}, output_});
+                           {.inputs = {inputs_.begin(), inputs_.end()},
+                            .params = {params_.begin(), params_.end()},
+                            .output = output_,
+                            .training = case_.training,
+                            .buffers = {buffers_.begin(), buffers_.end()},
+                            .context = context_,
+                            .node_name = "op"});
         double sum = 0;
         for (std::size_t i = 0; i < output_.size(); ++i) sum += output_[i] * d_output_[i];
         return sum;
@@ -50,17 +69,24 @@ class Probe {
 
     void check() {
         objective();
-        std::vector<double> d_input(inputs_[0].size(), 1e300);
+        std::vector<std::vector<double>> d_inputs;
         std::vector<std::vector<double>> d_params;
+        for (const auto& x : inputs_) d_inputs.emplace_back(x.size(), 1e300);
+        if (is_loss(case_.op)) d_inputs.pop_back();
         for (const auto& p : params_) d_params.emplace_back(p.size(), 1e300);
         reference::backward(case_.op, case_.inputs, output_shape_, case_.batch,
-                            {{inputs_.begin(), inputs_.end()},
-                             {params_.begin(), params_.end()},
-                             output_,
-                             d_output_,
-                             {d_input},
-                             {d_params.begin(), d_params.end()}});
-        compare("input", inputs_[0], d_input);
+                            {.inputs = {inputs_.begin(), inputs_.end()},
+                             .params = {params_.begin(), params_.end()},
+                             .output = output_,
+                             .d_output = d_output_,
+                             .d_inputs = {d_inputs.begin(), d_inputs.end()},
+                             .d_params = {d_params.begin(), d_params.end()},
+                             .training = case_.training,
+                             .buffers = {buffers_.begin(), buffers_.end()},
+                             .context = context_,
+                             .node_name = "op"});
+        for (std::size_t i = 0; i < d_inputs.size(); ++i)
+            compare(fmt::format("input {}", i), inputs_[i], d_inputs[i]);
         for (std::size_t p = 0; p < params_.size(); ++p)
             compare(fmt::format("param {}", p), params_[p], d_params[p]);
     }
@@ -84,6 +110,8 @@ class Probe {
     Shape output_shape_;
     std::vector<std::vector<double>> inputs_;
     std::vector<std::vector<double>> params_;
+    std::vector<std::vector<double>> buffers_;
+    LaunchContext context_{5, 3, 11};
     std::vector<double> output_;
     std::vector<double> d_output_;
 };
@@ -105,6 +133,10 @@ TEST(Gradients, Conv2d) {
         {Conv2d{.out_channels = 6, .kernel = {3, 1}, .groups = 2}, {in}},
         {Conv2d{.out_channels = 4, .kernel = {2, 2}, .stride = {2, 2}, .padding = {1, 0}, .groups = 4}, {in}},
         {Conv2d{.out_channels = 4, .kernel = {2, 2}, .groups = 2, .bias = true}, {in}},
+        // Depthwise, with two output channels for each input channel, and dilated.
+        {Conv2d{.out_channels = 8, .kernel = {3, 3}, .padding = {1, 1}, .groups = 4}, {in}},
+        {Conv2d{.out_channels = 4, .kernel = {3, 2}, .padding = {2, 2}, .dilation = {2, 3}, .groups = 4},
+         {in}},
         {Conv2d{.out_channels = 4,
                 .kernel = {3, 3},
                 .padding = {1, 1},
@@ -132,6 +164,51 @@ TEST(Gradients, Elementwise) {
         {Tanh{}, {{3, 7}}},
         {Sigmoid{}, {{3, 7}}},
         {Flatten{}, {{3, 2, 2}}},
+        {Gelu{}, {{3, 7}}, 3},
+        {Gelu{.tanh = true}, {{3, 7}}, 3},
+    });
+}
+
+TEST(Gradients, BatchNorm) {
+    for (bool training : {true, false}) {
+        check_all({
+            {BatchNorm{}, {{3, 2, 4}}, 3, training},
+            {BatchNorm{}, {{5}}, 6, training},  // over the samples alone
+            {BatchNorm{}, {{4, 5, 1}}, 1, training},
+            {BatchNorm{}, {{3}}, 1, training},  // one value a channel: its deviation is zero
+            {BatchNorm{.eps = 0.1, .momentum = 0.5}, {{2, 2, 3}}, 2, training},
+        });
+    }
+}
+
+TEST(Gradients, LayerNorm) {
+    check_all({
+        {LayerNorm{}, {{6}}, 4},
+        {LayerNorm{}, {{3, 2, 5}}, 2},
+        {LayerNorm{.eps = 0.1}, {{2, 3}}, 3},
+        {LayerNorm{}, {{4, 1}}, 2},  // one value a row
+    });
+}
+
+TEST(Gradients, Dropout) {
+    for (bool training : {true, false}) {
+        check_all({
+            {Dropout{}, {{3, 7}}, 3, training},
+            {Dropout{.p = 0.9}, {{20}}, 2, training},
+            {Dropout{.p = 0}, {{5}}, 2, training},
+        });
+    }
+}
+
+TEST(Gradients, Joining) {
+    const Shape in{3, 2, 4};
+    check_all({
+        {Add{}, {in, in}},
+        {Add{}, {in, in, in}},
+        {Add{}, {{5}, {5}, {5}, {5}}, 3},
+        {Concat{}, {in, {3, 2, 1}}},
+        {Concat{}, {{2, 1, 1}, {2, 1, 3}, {2, 1, 2}}, 3},
+        {Concat{}, {{4}, {1}, {2}, {4}}, 2},
     });
 }
 
@@ -147,6 +224,7 @@ TEST(Gradients, Pools) {
             {Pool2d{.kind = kind, .kernel = {5, 4}, .stride = {1, 1}}, {{5, 4, 2}}},
         });
     }
+    check_all({{GlobalAveragePool{}, {{3, 5, 4}}, 3}, {GlobalAveragePool{}, {{1, 1, 2}}, 1}});
 }
 
 TEST(Gradients, SoftmaxCrossEntropy) {
@@ -154,6 +232,17 @@ TEST(Gradients, SoftmaxCrossEntropy) {
         {SoftmaxCrossEntropy{}, {{10}, {}}, 5},
         {SoftmaxCrossEntropy{}, {{2}, {}}, 3},
         {SoftmaxCrossEntropy{}, {{1}, {}}, 1},
+        {SoftmaxCrossEntropy{.label_smoothing = 0.1}, {{10}, {}}, 5},
+        {SoftmaxCrossEntropy{.label_smoothing = 0.9}, {{2}, {}}, 3},
+    });
+}
+
+TEST(Gradients, LossesOverVectors) {
+    check_all({
+        {BceWithLogits{}, {{7}, {7}}, 3},
+        {BceWithLogits{}, {{1}, {1}}, 1},
+        {MeanSquaredError{}, {{7}, {7}}, 3},
+        {MeanSquaredError{}, {{1}, {1}}, 1},
     });
 }
 

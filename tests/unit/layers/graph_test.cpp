@@ -73,19 +73,19 @@ TEST(Graph, ParametersHaveStableNamesAndHeBounds) {
 }
 
 TEST(Graph, CostsOfKnownLayers) {
-    const Cost conv = cost_of(Conv2d{.out_channels = 50, .kernel = {5, 5}}, {12, 12, 20}, {8, 8, 50});
+    const Cost conv = cost_of(Conv2d{.out_channels = 50, .kernel = {5, 5}}, {{12, 12, 20}}, {8, 8, 50});
     EXPECT_EQ(conv.forward_flops, 2.0 * 8 * 8 * 50 * 20 * 25);
     EXPECT_EQ(conv.backward_input_flops, conv.forward_flops);
     EXPECT_EQ(conv.backward_weight_flops, conv.forward_flops);
     EXPECT_EQ(conv.activation_bytes, 4.0 * (12 * 12 * 20 + 8 * 8 * 50));
     EXPECT_EQ(conv.weight_bytes, 4.0 * 50 * 20 * 25);
-    const Cost grouped = cost_of(Conv2d{.out_channels = 4, .groups = 2}, {3, 3, 6}, {3, 3, 4});
+    const Cost grouped = cost_of(Conv2d{.out_channels = 4, .groups = 2}, {{3, 3, 6}}, {3, 3, 4});
     EXPECT_EQ(grouped.forward_flops, 2.0 * 3 * 3 * 4 * 3);
     const Cost linear =
-        cost_of(Linear{.out_features = 500, .bias = true, .activation = Activation::relu}, {800}, {500});
+        cost_of(Linear{.out_features = 500, .bias = true, .activation = Activation::relu}, {{800}}, {500});
     EXPECT_EQ(linear.forward_flops, 2.0 * 800 * 500 + 2 * 500);
     EXPECT_EQ(linear.weight_bytes, 4.0 * (800 * 500 + 500));
-    const Cost flatten = cost_of(Flatten{}, {4, 4}, {16});
+    const Cost flatten = cost_of(Flatten{}, {{4, 4}}, {16});
     EXPECT_EQ(flatten.forward_flops + flatten.activation_bytes + flatten.weight_bytes, 0);
 }
 
@@ -96,7 +96,7 @@ TEST(Graph, CostOfALeNetStep) {
     double products = 0;
     for (const Node& node : g.nodes()) {
         if (!std::holds_alternative<Conv2d>(node.op) && !std::holds_alternative<Linear>(node.op)) continue;
-        const Cost c = cost_of(node.op, g.tensor(node.inputs[0]).shape, g.tensor(node.output).shape);
+        const Cost c = cost_of(node.op, {g.tensor(node.inputs[0]).shape}, g.tensor(node.output).shape);
         products += 64 * (c.forward_flops + c.backward_input_flops + c.backward_weight_flops);
     }
     EXPECT_EQ(products, 880512000.0);

@@ -19,43 +19,25 @@ using layers::Linear;
 using layers::Pool2d;
 using ::testing::HasSubstr;
 
-/// All buffers of one node, ready to launch.
+/// One node, ready to launch.
 struct Launch {
     Launch(const NodeCase& c, std::int64_t batch, int threads)
-        : graph(graph_of(c)), operands(graph, batch, 3) {
-        kernels = OnednnProvider{}.make(request_of(graph, batch, threads));
-        const KernelNeeds needs = kernels->needs();
-        const auto add = [&](std::size_t bytes) { return buffers.emplace_back(bytes).data(); };
-        buffers.reserve(16);
-        b.inputs = {buffers.emplace_back(operands.input).data()};
-        if (!operands.labels.empty()) b.inputs.push_back(buffers.emplace_back(operands.labels).data());
-        b.d_inputs = {add(operands.input.size() * sizeof(float))};
-        for (const auto& values : operands.params) {
-            b.params.push_back(buffers.emplace_back(values).data());
-            b.d_params.push_back(add(values.size() * sizeof(float)));
-        }
-        const layers::Node& node = graph.nodes().front();
-        const auto outputs =
-            static_cast<std::size_t>(batch * graph.tensor(node.output).shape.elements().value);
-        b.output = add(outputs * sizeof(float));
-        b.d_output = buffers.emplace_back(operands.d_output).data();
-        b.saved = add(static_cast<std::size_t>(needs.saved.value));
-        b.scratch =
-            add(static_cast<std::size_t>(std::max(needs.forward_scratch, needs.backward_scratch).value));
-    }
+        : graph(graph_of(c)),
+          operands(graph, batch, 3),
+          kernels(OnednnProvider{}.make(request_of(graph, batch, threads))),
+          memory(graph, operands, kernels->needs(), batch, RunMode{.threads = threads}) {}
 
     void step() {
-        kernels->forward(stream, b);
-        kernels->backward_activation(stream, b);
-        if (!b.params.empty()) kernels->backward_weight(stream, b);
-        kernels->backward_input(stream, b);
+        kernels->forward(stream, memory.b);
+        kernels->backward_activation(stream, memory.b);
+        if (!memory.b.params.empty()) kernels->backward_weight(stream, memory.b);
+        kernels->backward_input(stream, memory.b);
     }
 
     layers::ModelGraph graph;
     Operands operands;
-    std::vector<GuardedBuffer> buffers;
     std::unique_ptr<NodeKernels> kernels;
-    KernelBuffers b;
+    LaunchMemory memory;
     CpuStream stream;
 };
 
@@ -69,8 +51,22 @@ AllocationCount allocations_of_step(Launch& launch) {
 }
 
 TEST(KernelsLaunch, OwnLoopsAllocateNothing) {
-    Launch loss({"loss", layers::SoftmaxCrossEntropy{}, {1000}}, 64, 2);
-    EXPECT_EQ(allocations_of_step(loss).calls, 0U);
+    const std::vector<NodeCase> cases{
+        {"loss", layers::SoftmaxCrossEntropy{}, {1000}},
+        {"bce", layers::BceWithLogits{}, {1000}},
+        {"mse", layers::MeanSquaredError{}, {1000}},
+        {"batch_norm", layers::BatchNorm{}, {16, 16, 64}},
+        {"layer_norm", layers::LayerNorm{}, {256}},
+        {"dropout", layers::Dropout{}, {1024}},
+        {"add", layers::Add{}, {16, 16, 64}, {64}},
+        {"concat", layers::Concat{}, {16, 16, 64}, {32, 16}},
+        {"global_average_pool", layers::GlobalAveragePool{}, {16, 16, 64}},
+    };
+    for (const NodeCase& c : cases) {
+        SCOPED_TRACE(c.name);
+        Launch launch(c, 64, 2);
+        EXPECT_EQ(allocations_of_step(launch).calls, 0U);
+    }
 }
 
 // oneDNN itself keeps the arguments of a primitive in a small map for each execution; nothing larger may be
@@ -99,11 +95,11 @@ TEST(KernelsLaunch, FirstOfEqualValuesTakesTheGradientOfMaxPool) {
             graph_of({"pool", Pool2d{.kernel = {kernel, kernel}, .stride = {2, 2}}, {7, 7, channels}});
         Operands operands(graph, 2, 9);
         // Values of few kinds, negative ones too, so that most windows have ties.
-        for (float& value : operands.input) value = std::round(value * 2.0F) - 1.0F;
+        for (float& value : operands.inputs[0]) value = std::round(value * 2.0F) - 1.0F;
         const Results is = run_kernels(graph, OnednnProvider{}, operands, 2, 2);
         const Results should = run_reference(graph, operands, 2);
         EXPECT_LE(relative_error(is.output, should.output), 1e-6);
-        EXPECT_LE(relative_error(is.d_input, should.d_input), 1e-6);
+        EXPECT_LE(relative_error(is.d_inputs[0], should.d_inputs[0]), 1e-6);
     }
 }
 
@@ -125,7 +121,7 @@ TEST(KernelsLaunch, FusedReluIsReluBehindTheOp) {
     }
     const Results masked = run_kernels(bare_graph, OnednnProvider{}, operands, 6, 2);
     EXPECT_LE(relative_error(behind.output, before.output), 1e-6);
-    EXPECT_TRUE(same_bits(behind.d_input, masked.d_input));
+    EXPECT_TRUE(same_bits(behind.d_inputs[0], masked.d_inputs[0]));
     EXPECT_TRUE(same_bits(behind.d_params[0], masked.d_params[0]));
     EXPECT_TRUE(same_bits(behind.d_params[1], masked.d_params[1]));
 }
@@ -133,12 +129,13 @@ TEST(KernelsLaunch, FusedReluIsReluBehindTheOp) {
 TEST(KernelsLaunch, LossIsStableForLargeLogitsAndShowsNan) {
     const layers::ModelGraph graph = graph_of({"loss", layers::SoftmaxCrossEntropy{}, {10}});
     Operands operands(graph, 3, 2);
-    for (std::size_t i = 0; i < operands.input.size(); ++i) operands.input[i] *= i < 10 ? 1e4F : 200.0F;
+    for (std::size_t i = 0; i < operands.inputs[0].size(); ++i)
+        operands.inputs[0][i] *= i < 10 ? 1e4F : 200.0F;
     Results is = run_kernels(graph, OnednnProvider{}, operands, 3, 1);
     const Results should = run_reference(graph, operands, 3);
     EXPECT_LE(relative_error(is.output, should.output), 1e-6);
-    EXPECT_LE(relative_error(is.d_input, should.d_input), 1e-6);
-    operands.input[13] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_LE(relative_error(is.d_inputs[0], should.d_inputs[0]), 1e-6);
+    operands.inputs[0][13] = std::numeric_limits<float>::quiet_NaN();
     is = run_kernels(graph, OnednnProvider{}, operands, 3, 1);
     EXPECT_FALSE(std::isnan(is.output[0]));
     EXPECT_TRUE(std::isnan(is.output[1]));

@@ -22,10 +22,23 @@ std::vector<float> uniform(std::mt19937& random, std::int64_t count) {
 }
 
 std::vector<double> widened(const std::vector<float>& values) { return {values.begin(), values.end()}; }
+std::vector<std::vector<double>> widened(const std::vector<std::vector<float>>& values) {
+    std::vector<std::vector<double>> result;
+    for (const std::vector<float>& each : values) result.emplace_back(each.begin(), each.end());
+    return result;
+}
 std::vector<float> narrowed(const std::vector<double>& values) {
     std::vector<float> result;
     for (double value : values) result.push_back(static_cast<float>(value));
     return result;
+}
+
+layers::NodeId last_node(const layers::ModelGraph& graph) {
+    return static_cast<layers::NodeId>(graph.nodes().size() - 1);
+}
+
+std::vector<std::span<const double>> views(const std::vector<std::vector<double>>& values) {
+    return {values.begin(), values.end()};
 }
 
 std::size_t bytes_of_count(std::size_t count) { return count * sizeof(float); }
@@ -33,9 +46,16 @@ std::size_t bytes_of_count(std::size_t count) { return count * sizeof(float); }
 }  // namespace
 
 layers::ModelGraph graph_of(const NodeCase& c) {
-    layers::ModelGraph graph("case", c.input, Shape{}, DType::i32);
+    const bool loss = layers::is_loss(c.op);
+    const bool classes = std::holds_alternative<layers::SoftmaxCrossEntropy>(c.op);
+    layers::ModelGraph graph("case", c.input, loss && !classes ? c.input : Shape{},
+                             loss && !classes ? DType::f32 : DType::i32);
     std::vector<layers::TensorId> inputs{graph.input()};
-    if (std::holds_alternative<layers::SoftmaxCrossEntropy>(c.op)) inputs.push_back(graph.target());
+    for (std::int64_t channels : c.more_channels) {
+        const std::string name = "side" + std::to_string(inputs.size());
+        inputs.push_back(graph.add(name, layers::Linear{.out_features = channels}, {graph.input()}));
+    }
+    if (loss) inputs.push_back(graph.target());
     graph.add("node", c.op, inputs);
     return graph;
 }
@@ -74,113 +94,172 @@ bool GuardedBuffer::guard_holds() const {
 
 Operands::Operands(const layers::ModelGraph& graph, std::int64_t batch, std::uint64_t seed) {
     std::mt19937 random(static_cast<unsigned>(seed));
-    const layers::Node& node = graph.nodes().front();
-    const Shape& shape = graph.tensor(graph.input()).shape;
-    input = uniform(random, batch * shape.elements().value);
+    const layers::Node& node = graph.nodes().back();
+    const bool loss = layers::is_loss(node.op);
+    for (layers::TensorId id : node.inputs) {
+        if (loss && id == graph.target()) continue;
+        inputs.push_back(uniform(random, batch * graph.tensor(id).shape.elements().value));
+    }
     for (layers::ParamId id : node.params) {
         params.push_back(uniform(random, graph.param(id).shape.elements().value));
     }
-    if (node.inputs.size() == 2) {
-        for (std::int64_t i = 0; i < batch; ++i) {
-            labels.push_back(static_cast<std::int32_t>(random() % static_cast<unsigned>(shape[0])));
-        }
-    } else {
+    for (layers::BufferId id : node.buffers) {
+        buffers.push_back(uniform(random, graph.buffer(id).shape.elements().value));
+        for (float& value : buffers.back()) value = 1.0F + 0.5F * value;
+    }
+    if (!loss) {
         d_output = uniform(random, batch * graph.tensor(node.output).shape.elements().value);
+    } else if (graph.tensor(graph.target()).dtype == DType::f32) {
+        targets = uniform(random, static_cast<std::int64_t>(inputs.front().size()));
+        for (float& value : targets) value = std::abs(value);
+    } else {
+        const auto classes = static_cast<unsigned>(graph.tensor(node.inputs.front()).shape[0]);
+        for (std::int64_t i = 0; i < batch; ++i) {
+            labels.push_back(static_cast<std::int32_t>(random() % classes));
+        }
     }
 }
 
 KernelRequest request_of(const layers::ModelGraph& graph, std::int64_t batch, int threads) {
-    return {.graph = &graph, .node = 0, .batch = batch, .threads = threads};
+    return {.graph = &graph, .node = last_node(graph), .batch = batch, .threads = threads};
+}
+
+LaunchMemory::LaunchMemory(const layers::ModelGraph& graph, const Operands& operands,
+                           const KernelNeeds& needs, std::int64_t batch, const RunMode& mode)
+    : context_(mode.context) {
+    const layers::Node& node = graph.nodes().back();
+    for (const std::vector<float>& values : operands.inputs) {
+        b.inputs.push_back(add(values));
+        d_inputs_.push_back(memory_.size());
+        b.d_inputs.push_back(add(bytes_of_count(values.size())));
+    }
+    inputs_ = memory_.size();
+    if (!operands.labels.empty()) b.inputs.push_back(add(operands.labels));
+    if (!operands.targets.empty()) b.inputs.push_back(add(operands.targets));
+    if (b.inputs.size() > b.d_inputs.size()) b.d_inputs.push_back(nullptr);
+    for (const std::vector<float>& values : operands.params) {
+        b.params.push_back(add(values));
+        d_params_.push_back(memory_.size());
+        b.d_params.push_back(add(bytes_of_count(values.size())));
+    }
+    if (!mode.training) {
+        for (const std::vector<float>& values : operands.buffers) b.buffers.push_back(add(values));
+    }
+    output_ = memory_.size();
+    b.output = add(
+        bytes_of_count(static_cast<std::size_t>(batch * graph.tensor(node.output).shape.elements().value)));
+    statistics_ = memory_.size();
+    const Shape& input_shape = graph.tensor(node.inputs.front()).shape;
+    const std::int64_t statistics = mode.training ? layers::statistics_of(node.op, input_shape) : 0;
+    std::byte* statistics_memory = add(bytes_of_count(static_cast<std::size_t>(statistics)));
+    if (statistics > 0) b.statistics = statistics_memory;
+    if (!operands.d_output.empty()) b.d_output = add(operands.d_output);
+    b.saved = add(static_cast<std::size_t>(needs.saved.value));
+    scratch_ = memory_.size();
+    b.scratch = add(static_cast<std::size_t>(std::max(needs.forward_scratch, needs.backward_scratch).value));
+    if (mode.training) b.context = &context_;
+}
+
+void LaunchMemory::poison_what_backward_must_not_read(const KernelNeeds& needs) {
+    if (!needs.backward_reads_input) {
+        for (std::size_t input = 0; input < inputs_; input += 2) memory_[input].poison();
+    }
+    if (!needs.backward_reads_output) memory_[output_].poison();
+}
+
+void LaunchMemory::poison_scratch() { memory_[scratch_].poison(); }
+
+Results LaunchMemory::results() const {
+    Results results;
+    for (std::size_t i : d_inputs_) results.d_inputs.push_back(memory_[i].floats());
+    for (std::size_t i : d_params_) results.d_params.push_back(memory_[i].floats());
+    results.output = memory_[output_].floats();
+    results.statistics = memory_[statistics_].floats();
+    results.guards_hold = std::all_of(memory_.begin(), memory_.end(),
+                                      [](const GuardedBuffer& buffer) { return buffer.guard_holds(); });
+    return results;
+}
+
+Results run_kernels(const layers::ModelGraph& graph, const KernelProvider& provider, const Operands& operands,
+                    std::int64_t batch, const RunMode& mode) {
+    KernelRequest request = request_of(graph, batch, mode.threads);
+    request.training = mode.training;
+    const auto kernels = provider.make(request);
+    const KernelNeeds needs = kernels->needs();
+    CpuStream stream;
+    LaunchMemory memory(graph, operands, needs, batch, mode);
+    kernels->forward(stream, memory.b);
+    Results after_forward = memory.results();
+    if (!mode.training) {
+        after_forward.d_inputs.clear();
+        after_forward.d_params.clear();
+        return after_forward;
+    }
+    memory.poison_what_backward_must_not_read(needs);
+    memory.poison_scratch();
+    kernels->backward_activation(stream, memory.b);
+    for (const bool input : {mode.input_gradient_first, !mode.input_gradient_first}) {
+        memory.poison_scratch();
+        if (input) {
+            kernels->backward_input(stream, memory.b);
+        } else if (!operands.params.empty()) {
+            kernels->backward_weight(stream, memory.b);
+        }
+    }
+    Results results = memory.results();
+    results.output = after_forward.output;
+    return results;
 }
 
 Results run_kernels(const layers::ModelGraph& graph, const KernelProvider& provider, const Operands& operands,
                     std::int64_t batch, int threads) {
-    const auto kernels = provider.make(request_of(graph, batch, threads));
-    const KernelNeeds needs = kernels->needs();
-    CpuStream stream;
-    const auto scratch_size =
-        static_cast<std::size_t>(std::max(needs.forward_scratch, needs.backward_scratch).value);
-    const layers::Node& node = graph.nodes().front();
-    GuardedBuffer input(operands.input);
-    GuardedBuffer labels(operands.labels);
-    const std::int64_t outputs = batch * graph.tensor(node.output).shape.elements().value;
-    GuardedBuffer output(bytes_of_count(static_cast<std::size_t>(outputs)));
-    GuardedBuffer saved(static_cast<std::size_t>(needs.saved.value));
-    GuardedBuffer scratch(scratch_size);
-    GuardedBuffer d_output(operands.d_output);
-    GuardedBuffer d_input(bytes_of_count(operands.input.size()));
-    std::vector<GuardedBuffer> params;
-    std::vector<GuardedBuffer> d_params;
-    KernelBuffers b;
-    b.inputs = {input.data()};
-    b.d_inputs = {d_input.data()};
-    if (!operands.labels.empty()) {
-        b.inputs.push_back(labels.data());
-        b.d_inputs.push_back(nullptr);
-    }
-    for (const std::vector<float>& values : operands.params) {
-        b.params.push_back(params.emplace_back(values).data());
-        b.d_params.push_back(d_params.emplace_back(bytes_of_count(values.size())).data());
-    }
-    b.output = output.data();
-    b.d_output = operands.d_output.empty() ? nullptr : d_output.data();
-    b.saved = saved.data();
-    b.scratch = scratch.data();
-
-    Results results;
-    kernels->forward(stream, b);
-    results.output = output.floats();
-    if (!needs.backward_reads_input) input.poison();
-    if (!needs.backward_reads_output) output.poison();
-    scratch.poison();
-    kernels->backward_activation(stream, b);
-    scratch.poison();
-    if (!operands.params.empty()) kernels->backward_weight(stream, b);
-    scratch.poison();
-    kernels->backward_input(stream, b);
-    results.d_input = d_input.floats();
-    for (const GuardedBuffer& gradient : d_params) results.d_params.push_back(gradient.floats());
-    for (const GuardedBuffer* buffer : {&input, &labels, &output, &saved, &scratch, &d_output, &d_input}) {
-        results.guards_hold = results.guards_hold && buffer->guard_holds();
-    }
-    for (const GuardedBuffer& gradient : d_params) {
-        results.guards_hold = results.guards_hold && gradient.guard_holds();
-    }
-    return results;
+    return run_kernels(graph, provider, operands, batch, RunMode{.threads = threads});
 }
 
-Results run_reference(const layers::ModelGraph& graph, const Operands& operands, std::int64_t batch) {
-    const layers::Node& node = graph.nodes().front();
+Results run_reference(const layers::ModelGraph& graph, const Operands& operands, std::int64_t batch,
+                      const RunMode& mode) {
+    const layers::Node& node = graph.nodes().back();
     std::vector<Shape> shapes;
     for (layers::TensorId id : node.inputs) shapes.push_back(graph.tensor(id).shape);
     const Shape& output_shape = graph.tensor(node.output).shape;
-    const std::vector<double> input = widened(operands.input);
-    const std::vector<double> labels(operands.labels.begin(), operands.labels.end());
-    std::vector<std::vector<double>> params;
-    std::vector<std::vector<double>> d_params;
-    for (const std::vector<float>& values : operands.params) {
-        params.push_back(widened(values));
-        d_params.emplace_back(values.size());
-    }
+    std::vector<std::vector<double>> inputs = widened(operands.inputs);
+    std::vector<std::vector<double>> d_inputs = inputs;
+    if (!operands.labels.empty()) inputs.emplace_back(operands.labels.begin(), operands.labels.end());
+    if (!operands.targets.empty()) inputs.push_back(widened(operands.targets));
+    const std::vector<std::vector<double>> params = widened(operands.params);
+    const std::vector<std::vector<double>> buffers = widened(operands.buffers);
+    std::vector<std::vector<double>> d_params = params;
     std::vector<double> output(static_cast<std::size_t>(batch * output_shape.elements().value));
+    std::vector<double> statistics(
+        mode.training ? static_cast<std::size_t>(layers::statistics_of(node.op, shapes.front())) : 0);
     const std::vector<double> d_output = widened(operands.d_output);
-    std::vector<double> d_input(input.size());
     layers::reference::ForwardIo forward;
-    forward.inputs = {input};
-    if (!labels.empty()) forward.inputs.emplace_back(labels);
-    forward.params = {params.begin(), params.end()};
+    forward.inputs = views(inputs);
+    forward.params = views(params);
     forward.output = output;
+    forward.training = mode.training;
+    if (!mode.training) forward.buffers = views(buffers);
+    forward.statistics = statistics;
+    forward.context = mode.context;
+    forward.node_name = node.name;
     layers::reference::forward(node.op, shapes, output_shape, batch, forward);
+    Results results;
+    results.output = narrowed(output);
+    results.statistics = narrowed(statistics);
+    if (!mode.training) return results;
     layers::reference::BackwardIo backward;
     backward.inputs = forward.inputs;
     backward.params = forward.params;
     backward.output = output;
     backward.d_output = d_output;
-    backward.d_inputs = {d_input};
-    if (!labels.empty()) backward.d_inputs.emplace_back();
+    backward.d_inputs = {d_inputs.begin(), d_inputs.end()};
+    if (inputs.size() > d_inputs.size()) backward.d_inputs.emplace_back();
     backward.d_params = {d_params.begin(), d_params.end()};
+    backward.training = true;
+    backward.context = mode.context;
+    backward.node_name = node.name;
     layers::reference::backward(node.op, shapes, output_shape, batch, backward);
-    Results results{.output = narrowed(output), .d_input = narrowed(d_input), .d_params = {}};
+    for (const std::vector<double>& gradient : d_inputs) results.d_inputs.push_back(narrowed(gradient));
     for (const std::vector<double>& gradient : d_params) results.d_params.push_back(narrowed(gradient));
     return results;
 }
@@ -198,7 +277,8 @@ double relative_error(const std::vector<float>& a, const std::vector<float>& b) 
 }
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    return a.size() == b.size() &&
+           (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
 }  // namespace trireme::testing

@@ -43,7 +43,7 @@ void compare(const OptimizerSpec& spec) {
         const double lr = 0.1 / t;
         for (int i = 0; i < elements; ++i)
             g[static_cast<std::size_t>(i)] = static_cast<float>(std::sin(3.0 * t + i)) * 8;
-        update(spec, {lr, 0.125, t}, w, g, spans);  // gradients are sums over 8 samples
+        update(spec, {lr, spec.weight_decay, 0.125, 1, t}, w, g, spans);  // gradients are sums over 8 samples
         for (int i = 0; i < elements; ++i) {
             const auto at = static_cast<std::size_t>(i);
             truth[at].step(spec, lr, static_cast<double>(g[at]) / 8, t);
@@ -69,11 +69,11 @@ TEST(Optimizer, UpdatesAnyRangeAlike) {
     std::vector<float> m1(10);
     std::vector<float> m2(10);
     const std::vector<std::span<float>> s1{m1};
-    update(spec, {0.1, 1, 1}, whole, g, s1);
+    update(spec, {.lr = 0.1}, whole, g, s1);
     for (std::size_t cut : {0u, 3u, 7u}) {
         const std::size_t end = cut == 0 ? 3 : cut == 3 ? 7 : 10;
         const std::vector<std::span<float>> s2{std::span(m2).subspan(cut, end - cut)};
-        update(spec, {0.1, 1, 1}, std::span(parts).subspan(cut, end - cut),
+        update(spec, {.lr = 0.1}, std::span(parts).subspan(cut, end - cut),
                std::span(g).subspan(cut, end - cut), s2);
     }
     EXPECT_EQ(whole, parts);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "comm/canonical.hpp"
 #include "runtime/available_backends.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/plan/parallel_plan.hpp"
@@ -128,6 +129,51 @@ TEST_F(PlanTest, ConfigErrorsSayWhatToDo) {
                 HasSubstr("start mpirun with -n 3"));
     spec.virtual_shards = 2;
     EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("raise it to 3"));
+}
+
+TEST_F(PlanTest, CanonicalModeComputesEachLeafOnceAndMovesNoMoreThanARing) {
+    for (int ranks : {1, 2, 3, 4, 5, 8}) {
+        ParallelSpec spec;
+        spec.data = ranks;
+        spec.batch = 32;
+        spec.canonical = true;
+        const ParallelPlan made = plan(spec);
+        verify(made);
+        std::int64_t leaves = 0;
+        Elements sent{};
+        std::int64_t nodes = 0;
+        for (int rank = 0; rank < ranks; ++rank) {
+            for (const Instruction& instruction : made.program(rank, StepKind::full).instructions) {
+                leaves += std::holds_alternative<RecordLoss>(instruction.action) ? 1 : 0;
+            }
+            const LeafMask all(8, true);
+            nodes += static_cast<std::int64_t>(held_nodes(all, made.owned(rank)).size());
+            for (std::size_t b = 0; b < made.buckets().buckets().size(); ++b) {
+                sent += comm::sent_by(comm::canonical_all_reduce(
+                    made.canonical_layout(rank, StepKind::full, b), rank, 1 << 20));
+            }
+        }
+        EXPECT_EQ(leaves, 8) << ranks << " ranks: every leaf is computed once";
+        // Each rank sends its nodes' pieces to the others, and its piece of the result to all: (nodes +
+        // ranks) N (n - 1) / n.
+        const std::int64_t arena = made.buckets().arena_elements().value;
+        const double formula = static_cast<double>((nodes + ranks) * arena * (ranks - 1)) / ranks;
+        EXPECT_NEAR(static_cast<double>(sent.value), formula, 0.01 * formula + 64 * ranks)
+            << ranks << " ranks";
+    }
+}
+
+TEST_F(PlanTest, CanonicalModeRefusesWhatWouldBreakIt) {
+    ParallelSpec spec;
+    spec.canonical = true;
+    spec.data = 9;
+    EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("parallel.virtual_shards = 8"));
+    spec.data = 2;
+    spec.microbatches = 2;
+    EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("leaf by leaf already"));
+    spec.microbatches = 1;
+    spec.algorithm = comm::Algorithm::ring;
+    EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("fixed tree"));
 }
 
 class VerifyTest : public PlanTest {

@@ -1,0 +1,127 @@
+// Inverted dropout (Srivastava et al., 2014). Which elements stay is a function of (seed, step, node name,
+// position in the global batch, element) and of nothing else, so the mask does not change when a batch is cut
+// otherwise. Forward keeps it as one bit an element: backward then needs neither random numbers nor input.
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "runtime/core/error.hpp"
+#include "runtime/core/philox.hpp"
+#include "runtime/kernels/onednn/node_kernels.hpp"
+#include "runtime/kernels/onednn/vector_loops.hpp"
+
+namespace trireme::onednn {
+namespace {
+
+constexpr std::int64_t word_bits = 32;
+/// RandomStream gives four elements a block, 24 random bits each.
+constexpr std::int64_t block_elements = 4;
+constexpr int unused_bits = 8;
+
+/// y[i] = x[i] scale where bit i of the word is set, otherwise 0 (also where x is not finite).
+[[gnu::always_inline]] inline void apply_word(std::uint32_t word, float scale, const float* x, float* y,
+                                              std::int64_t count) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) {
+        const float scaled = x[i] * scale;
+        y[i] = (word >> i & 1U) != 0 ? scaled : 0.0F;
+    }
+}
+
+class DropoutKernels final : public OnednnKernels {
+  public:
+    DropoutKernels(const layers::Dropout& op, const NodeView& view)
+        : OnednnKernels(view),
+          purpose_("dropout/" + view.node.name),
+          sample_elements_(view.output.elements().value),
+          elements_(view.outputs()),
+          words_((elements_ + word_bits - 1) / word_bits),
+          scale_(static_cast<float>(1 / (1 - op.p))),
+          // uniform() is k 2^-24 with an integer k, so that k >= p 2^24 says the same, exactly.
+          threshold_(static_cast<std::uint32_t>(std::ceil(op.p * 0x1p24))) {
+        workers_ = workers_for(elements_, words_, values_per_worker);
+        description_ = training() ? "loop:fp32" : "copy";
+        if (training()) needs_.saved = Bytes(words_ * static_cast<std::int64_t>(sizeof(std::uint32_t)));
+    }
+
+    void forward(Stream&, const KernelBuffers& b) override {
+        const auto* x = floats(b.inputs[0]);
+        auto* y = floats(b.output);
+        if (!training()) {
+            cpu::parallel_ranges(workers_, elements_, [&](int, std::int64_t begin, std::int64_t end) {
+                std::copy(x + begin, x + end, y + begin);
+            });
+            return;
+        }
+        ensure(b.context != nullptr, "a dropout in training has a launch context");
+        const RandomStream random(b.context->seed, purpose_, static_cast<std::uint64_t>(b.context->step));
+        const std::int64_t first = b.context->first_position * sample_elements_;
+        auto* words = reinterpret_cast<std::uint32_t*>(b.saved);
+        cpu::parallel_ranges(workers_, words_, [&](int, std::int64_t begin, std::int64_t end) {
+            draw_words(random, first, begin, end, words);
+            apply(words, begin, end, x, y);
+        });
+    }
+
+    void backward_input(Stream&, const KernelBuffers& b) override {
+        const auto* d = floats(b.d_output);
+        auto* d_x = floats(b.d_inputs[0]);
+        const auto* words = reinterpret_cast<const std::uint32_t*>(b.saved);
+        cpu::parallel_ranges(workers_, words_, [&](int, std::int64_t begin, std::int64_t end) {
+            apply(words, begin, end, d, d_x);
+        });
+    }
+
+  private:
+    /// Random numbers cost more than other element-wise work.
+    static constexpr std::int64_t values_per_worker = 4 * 1024;
+
+    /// Bits of mask words [begin, end); `first` is the element of the stream that bit 0 of word 0 belongs to.
+    void draw_words(const RandomStream& random, std::int64_t first, std::int64_t begin, std::int64_t end,
+                    std::uint32_t* words) const {
+        std::int64_t at = first + begin * word_bits;
+        auto block = random.block(static_cast<std::uint64_t>(at / block_elements));
+        for (std::int64_t w = begin; w < end; ++w) {
+            std::uint32_t word = 0;
+            for (std::int64_t i = 0; i < word_bits; ++i, ++at) {
+                const std::int64_t place = at % block_elements;
+                if (place == 0) block = random.block(static_cast<std::uint64_t>(at / block_elements));
+                const bool keep = block[static_cast<std::size_t>(place)] >> unused_bits >= threshold_;
+                word |= static_cast<std::uint32_t>(keep) << i;
+            }
+            words[w] = word;
+        }
+    }
+
+    void apply(const std::uint32_t* words, std::int64_t begin, std::int64_t end, const float* x,
+               float* y) const {
+        const std::int64_t whole = std::min(end, elements_ / word_bits);
+        run_vectors(
+            vectors_, [&]() __attribute__((always_inline)) {
+                for (std::int64_t w = begin; w < whole; ++w) {
+                    apply_word(words[w], scale_, x + w * word_bits, y + w * word_bits, word_bits);
+                }
+            });
+        if (whole < end) {
+            const std::int64_t at = whole * word_bits;
+            apply_word(words[whole], scale_, x + at, y + at, elements_ - at);
+        }
+    }
+
+    std::string purpose_;
+    std::int64_t sample_elements_;
+    std::int64_t elements_;
+    std::int64_t words_;
+    float scale_;
+    std::uint32_t threshold_;
+    int workers_ = 1;
+    VectorSet vectors_ = vector_set();
+};
+
+}  // namespace
+
+std::unique_ptr<NodeKernels> make_kernels(const layers::Dropout& op, const NodeView& view) {
+    return std::make_unique<DropoutKernels>(op, view);
+}
+
+}  // namespace trireme::onednn

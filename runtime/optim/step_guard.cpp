@@ -1,0 +1,32 @@
+#include "runtime/optim/step_guard.hpp"
+
+#include <fmt/format.h>
+
+#include "runtime/core/error.hpp"
+#include "runtime/optim/block_table.hpp"
+
+namespace trireme {
+
+bool StepGuard::admit(bool loss_finite, std::span<const float> gradients, int threads) {
+    if (loss_finite && all_finite(gradients, threads)) {
+        in_a_row_ = 0;
+        return true;
+    }
+    if (policy_ == NanPolicy::stop) {
+        throw NumericError(fmt::format(
+            "{} is not finite: lower optimizer.lr, add warm-up or optimizer.clip, or look at the data with "
+            "`trireme data inspect`; job.nan = skip leaves such steps out",
+            loss_finite ? "a gradient" : "the loss"));
+    }
+    ++skipped_;
+    if (++in_a_row_ >= most_in_a_row) {
+        throw NumericError(fmt::format(
+            "{} steps one after the other had a loss or gradient that is not finite (job.nan = skip left "
+            "them out): lower optimizer.lr, add warm-up or optimizer.clip, or look at the data with `trireme "
+            "data inspect`",
+            in_a_row_));
+    }
+    return false;
+}
+
+}  // namespace trireme

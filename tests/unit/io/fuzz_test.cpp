@@ -1,0 +1,239 @@
+// Whatever stands in a file that others made, it is read or refused with a DataError: no crash, no hang,
+// nothing else thrown. Seeded mutations of good files: 10,000 a parser, a million where TRIREME_TEST_ALL=1.
+#include <cstdlib>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "io/doctor.hpp"
+#include "io/hdf5/file.hpp"
+#include "io/image/codec.hpp"
+#include "io/image/image.hpp"
+#include "io/import/cifar10_source.hpp"
+#include "io/import/hdf5_source.hpp"
+#include "io/import/idx_source.hpp"
+#include "io/import/import.hpp"
+#include "io/posix_file.hpp"
+#include "io/shard_format.hpp"
+#include "io/verify.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/core/philox.hpp"
+#include "tests/support/memory_source.hpp"
+#include "tests/unit/io/image_files.hpp"
+
+namespace trireme::io {
+namespace {
+
+using test::make_jpeg;
+using test::make_png;
+using test::TemporaryFolder;
+namespace fs = std::filesystem;
+
+std::int64_t cases() {
+    const char* all = std::getenv("TRIREME_TEST_ALL");
+    return all != nullptr && std::string_view(all) == "1" ? 1'000'000 : 10'000;
+}
+
+/// A folder in memory where there is one: the same few files are written again for every case.
+fs::path quick_place() {
+    std::error_code ignored;
+    return fs::is_directory("/dev/shm", ignored) ? fs::path("/dev/shm") : fs::temp_directory_path();
+}
+
+/// Random choices of one case.
+class Dice {
+  public:
+    Dice(const char* purpose, std::int64_t instance)
+        : stream_(1, purpose, static_cast<std::uint64_t>(instance)) {}
+    std::uint64_t below(std::uint64_t bound) { return stream_.below(next_++, bound); }
+
+  private:
+    RandomStream stream_;
+    std::uint64_t next_ = 0;
+};
+
+/// One to four changes: bits, bytes, 32-bit numbers at their limits, pieces cut out, doubled or overwritten.
+/// Half of them near the beginning, where headers are.
+std::string mutated(std::string bytes, Dice& dice) {
+    for (std::uint64_t change = 1 + dice.below(4); change > 0 && !bytes.empty(); --change) {
+        const std::size_t reach = dice.below(2) == 0 ? std::min<std::size_t>(bytes.size(), 96) : bytes.size();
+        const std::size_t at = dice.below(reach);
+        switch (dice.below(6)) {
+            case 0:
+                bytes[at] = static_cast<char>(bytes[at] ^ 1 << dice.below(8));
+                break;
+            case 1:
+                bytes[at] = static_cast<char>(dice.below(256));
+                break;
+            case 2: {
+                constexpr std::array<std::uint32_t, 6> limits{0,          1,          0x7fffffff,
+                                                              0x80000000, 0xffffffff, 0x00010000};
+                std::memcpy(&bytes[at], &limits[dice.below(limits.size())],
+                            std::min<std::size_t>(4, bytes.size() - at));
+                break;
+            }
+            case 3:
+                bytes.erase(at, dice.below(4) == 0 ? std::string::npos : 1 + dice.below(16));
+                break;
+            case 4:
+                bytes.insert(at, bytes.substr(dice.below(bytes.size()), 1 + dice.below(64)));
+                break;
+            default:
+                bytes.replace(at, 1 + dice.below(8),
+                              std::string(1 + dice.below(8), static_cast<char>(dice.below(256))));
+        }
+    }
+    return bytes;
+}
+
+/// Runs `parse`, which may throw DataError and nothing else; true where it was refused.
+bool refused(std::int64_t instance, const std::function<void()>& parse) {
+    try {
+        parse();
+        return false;
+    } catch (const DataError& error) {
+        EXPECT_FALSE(std::string_view(error.what()).empty());
+        return true;
+    } catch (const std::exception& error) {
+        ADD_FAILURE() << "case " << instance << ": " << error.what();
+        return true;
+    }
+}
+
+void put(const fs::path& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+/// Mutations of each file in turn; both outcomes must come up, or the mutations are of no use.
+void fuzz(const char* purpose, const std::vector<std::string>& files,
+          const std::function<void(const std::string&)>& parse) {
+    std::int64_t bad = 0;
+    const std::int64_t count = cases();
+    for (std::int64_t i = 0; i < count && !::testing::Test::HasFailure(); ++i) {
+        Dice dice(purpose, i);
+        const std::string bytes = mutated(files[static_cast<std::size_t>(i) % files.size()], dice);
+        bad += refused(i, [&] { parse(bytes); }) ? 1 : 0;
+    }
+    EXPECT_GT(bad, count / 100);
+    EXPECT_LT(bad, count);
+}
+
+TEST(Fuzz, Jpeg) {
+    const std::vector<std::string> files{
+        make_jpeg(9, 14), make_jpeg(17, 16, {.progressive = true, .orientation = 5}),
+        make_jpeg(8, 8, {.colours = JCS_CMYK, .components = 4}),
+        make_jpeg(8, 9, {.colours = JCS_GRAYSCALE, .components = 1, .orientation = 3})};
+    fuzz("fuzz/jpeg", files, [](const std::string& bytes) {
+        const auto span = std::as_bytes(std::span(bytes));
+        static_cast<void>(read_image_header(span, "f", 1 << 16));
+        const Image image = fitted(decode_image(span, "f", 1 << 16), 6, 5);
+        ensure(image.pixels.size() == static_cast<std::size_t>(30 * image.channels), "pixels of an image");
+    });
+}
+
+TEST(Fuzz, Png) {
+    const std::vector<std::string> files{
+        make_png(9, 7),
+        make_png(8, 8, {.colour_type = PNG_COLOR_TYPE_RGB_ALPHA, .bits = 16, .interlaced = true}),
+        make_png(6, 5, {.colour_type = PNG_COLOR_TYPE_GRAY, .orientation = 6}),
+        make_png(2, 4, {.colour_type = PNG_COLOR_TYPE_PALETTE, .bits = 2, .palette = {{1, 2, 3}, {4, 5, 6}}},
+                 {27, 9})};
+    fuzz("fuzz/png", files, [](const std::string& bytes) {
+        const auto span = std::as_bytes(std::span(bytes));
+        static_cast<void>(read_image_header(span, "f", 1 << 16));
+        static_cast<void>(decode_image(span, "f", 1 << 16));
+    });
+}
+
+/// Most mutations of a PNG break a checksum before anything of it is looked at; so the checksums are made
+/// right again.
+std::string with_png_checksums(std::string bytes) {
+    for (std::size_t at = 8; at + 12 <= bytes.size();) {
+        std::uint32_t length = 0;
+        for (std::size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<unsigned char>(bytes[at + i]);
+        if (length > bytes.size() - at - 12) break;
+        const auto sum = static_cast<std::uint32_t>(
+            ::crc32(0, reinterpret_cast<const unsigned char*>(bytes.data()) + at + 4,
+                    static_cast<unsigned>(length + 4)));
+        for (std::size_t i = 0; i < 4; ++i)
+            bytes[at + 8 + length + i] = static_cast<char>(sum >> (24 - 8 * i));
+        at += 12 + length;
+    }
+    return bytes;
+}
+
+TEST(Fuzz, PngWithRightChecksums) {
+    const std::vector<std::string> files{
+        make_png(9, 7),
+        make_png(8, 8, {.colour_type = PNG_COLOR_TYPE_GA, .interlaced = true, .orientation = 8}),
+        make_png(2, 4,
+                 {.colour_type = PNG_COLOR_TYPE_PALETTE,
+                  .bits = 4,
+                  .palette = {{1, 2, 3}, {4, 5, 6}},
+                  .palette_alpha = {1}},
+                 {0x10, 0x01, 0x11, 0x00})};
+    fuzz("fuzz/png-checksums", files, [](const std::string& bytes) {
+        const std::string whole = with_png_checksums(bytes);
+        static_cast<void>(decode_image(std::as_bytes(std::span(whole)), "f", 1 << 16));
+    });
+}
+
+TEST(Fuzz, Exif) {
+    for (std::int64_t i = 0; i < cases(); ++i) {
+        Dice dice("fuzz/exif", i);
+        const test::Bytes8 block = test::exif_block(6, i % 2 == 0, false);
+        const std::string bytes = mutated(std::string(block.begin(), block.end()), dice);
+        const int orientation = exif_orientation(std::as_bytes(std::span(bytes)));
+        ASSERT_GE(orientation, 1);
+        ASSERT_LE(orientation, 8);
+    }
+}
+
+TEST(Fuzz, Idx) {
+    const TemporaryFolder folder(quick_place());
+    std::string images("\0\0\x08\x03\0\0\0\x04\0\0\0\x03\0\0\0\x02", 16);
+    images += std::string(24, 'p');
+    const std::string labels = std::string("\0\0\x08\x01\0\0\0\x04", 8) + std::string("\x01\x02\x03\x04", 4);
+    put(folder / "train-labels-idx1-ubyte", labels);
+    fuzz("fuzz/idx", {images, images, labels}, [&](const std::string& bytes) {
+        const bool of_labels = bytes.size() > 3 && bytes[3] == 1;
+        put(folder / "train-images-idx3-ubyte", of_labels ? images : bytes);
+        put(folder / "train-labels-idx1-ubyte", of_labels ? bytes : labels);
+        const IdxSource source(folder.path());
+        std::vector<std::byte> x(static_cast<std::size_t>(source.sample_shape().elements().value));
+        std::vector<std::byte> y(4);
+        for (std::int64_t i = 0; i < source.parts()[0].samples; ++i) source.read(0, i, x, y);
+    });
+}
+
+TEST(Fuzz, Cifar10) {
+    const TemporaryFolder folder(quick_place());
+    const std::string names = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
+    std::string records;
+    for (int r = 0; r < 2; ++r) records += static_cast<char>(r) + std::string(3072, 'x');
+    for (int f = 1; f <= 5; ++f) put(folder / fmt::format("data_batch_{}.bin", f), records);
+    fuzz("fuzz/cifar10", {records, names}, [&](const std::string& bytes) {
+        const bool of_names = bytes.size() < 1000;
+        put(folder / "batches.meta.txt", of_names ? bytes : names);
+        put(folder / "data_batch_3.bin", of_names ? records : bytes);
+        const Cifar10Source source(folder.path());
+        std::vector<std::byte> x(3072);
+        std::vector<std::byte> y(4);
+        for (std::int64_t i = 0; i < source.parts()[0].samples; ++i) source.read(0, i, x, y);
+    });
+}
+
+TEST(Fuzz, ShardBytes) {
+    const TemporaryFolder folder(quick_place());
+    const test::MemorySource source({{"train", 9}, {"test", 2}}, Shape{3});
+    const DataSetInfo info = import_data_set(source, folder / "set", {1, {}, 7, false});
+    const std::string bytes = read_text_file(info.shard_path(0), 1 << 24);
+    fuzz("fuzz/shard", {bytes}, [&](const std::string& spoiled) {
+        put(info.shard_path(0), spoiled);
+        verify_data_set(folder / "set").require_good();
+    });
+}
+
+}  // namespace
+}  // namespace trireme::io
