@@ -234,7 +234,8 @@ void check_blocks(const DataSetInfo& info, Evidence&, std::vector<DataFinding>& 
             deflated = deflated || block.x_deflated;
         }
     }
-    const double saved = raw > 0 ? 1.0 - static_cast<double>(stored) / static_cast<double>(raw) : 0.0;
+    const double saved =
+        raw > 0 ? std::max(0.0, 1.0 - static_cast<double>(stored) / static_cast<double>(raw)) : 0.0;
     if (deflated && saved < useless_saving) {
         findings.push_back(
             {Status::warn, check,

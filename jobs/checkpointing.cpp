@@ -1,18 +1,21 @@
 #include "jobs/checkpointing.hpp"
 
-#include <algorithm>
-#include <limits>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "io/checkpoint/checkpoint.hpp"
+#include "io/checkpoint/folder.hpp"
 #include "jobs/version.hpp"
+#include "runtime/core/digest.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
 
 namespace trireme::jobs {
 namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view params_prefix = "params/";
 
 std::vector<io::SavedSlice> slices_of(const ModelState& state) {
     std::vector<io::SavedSlice> slices;
@@ -23,31 +26,58 @@ std::vector<io::SavedSlice> slices_of(const ModelState& state) {
     return slices;
 }
 
-io::CheckpointMeta meta_of(const PlannedJob& job, const ModelState& state, const Position& position) {
-    nlohmann::json libraries = nlohmann::json::object();
-    for (const auto& [name, version] : versions()) libraries[name] = version;
-    const auto text = [](const auto& value) { return nlohmann::json(value).dump(); };
-    return {
-        {"step", text(position.step)},
-        {"epoch", text(position.cursor.epoch)},
-        {"step_in_epoch", text(position.cursor.step_in_epoch)},
-        {"skipped_steps", text(position.skipped)},
-        {"evaluations_without_gain", text(position.without_gain)},
-        {"best_val_loss", text(position.best_val_loss)},
-        {"seed", text(job.spec().job.seed)},
-        {"batch", text(job.spec().data.batch)},
-        {"virtual_shards", text(job.plan().shards().shards())},
-        {"optimizer", text(job.spec().optimizer.name)},
-        {"data_set", text(job.data()->fingerprint)},
-        {"world", text(job.world())},
-        {"params_sha256", text(state.params_sha256())},
-        {"state_sha256", text(state.state_sha256(position.str()))},
-        {"versions", libraries.dump()},
-    };
+std::string json_of(const auto& value) {
+    return nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::int64_t integer_of(const io::CheckpointReader& reader, const std::string& key,
-                        const std::filesystem::path& folder) {
+/// All but the hashes, which are made from the copy.
+io::CheckpointMeta meta_of(const PlannedJob& job, const Position& position, const Metrics& metrics) {
+    const io::DataSetInfo& data = *job.data();
+    nlohmann::json libraries = nlohmann::json::object();
+    for (const auto& [name, version] : versions()) libraries[name] = version;
+    io::CheckpointMeta meta{
+        {"step", json_of(position.step)},
+        {"epoch", json_of(position.cursor.epoch)},
+        {"step_in_epoch", json_of(position.cursor.step_in_epoch)},
+        {"skipped_steps", json_of(position.skipped)},
+        {"evaluations_without_gain", json_of(position.without_gain)},
+        {"best_val_loss", json_of(position.best_val_loss)},  // null before the first evaluation
+        {"seed", json_of(job.spec().job.seed)},
+        {"batch", json_of(job.spec().data.batch)},
+        {"virtual_shards", json_of(job.plan().shards().shards())},
+        {"optimizer", json_of(job.spec().optimizer.name)},
+        {"data_set", json_of(data.fingerprint)},
+        // What a prediction needs of the data that the network was trained on.
+        {"sample_shape", json_of(data.sample_shape.dims())},
+        {"target_kind", json_of(data.target_kind)},
+        {"target_shape", json_of(data.target_shape.dims())},
+        {"classes", json_of(data.classes)},
+        {"class_names", json_of(data.class_names)},
+        {"mean", json_of(data.mean)},
+        {"stddev", json_of(data.stddev)},
+        {"device", json_of(job.device().kind())},
+        {"threads", json_of(job.selection().threads())},
+        {"world", json_of(job.world())},
+        {"versions", libraries.dump()},
+    };
+    for (const auto& [name, value] : metrics) meta[name] = json_of(value);
+    return meta;
+}
+
+/// The hashes of a state, from its tensors in the order of ModelState::tensors.
+void add_hashes(io::CheckpointMeta& meta, std::span<const io::SavedSlice> slices, const std::string& cursor) {
+    Sha256 params;
+    Sha256 state;
+    for (const io::SavedSlice& slice : slices) {
+        if (slice.spec.name.starts_with(params_prefix)) params.update(slice.data);
+        state.update(slice.data);
+    }
+    state.update(cursor);
+    meta["params_sha256"] = json_of(params.finish());
+    meta["state_sha256"] = json_of(state.finish());
+}
+
+std::int64_t integer_of(const io::CheckpointReader& reader, const std::string& key, const fs::path& folder) {
     const auto found = reader.meta().find(key);
     const auto value = found == reader.meta().end() ? std::nullopt : parse_integer(found->second);
     if (!value)
@@ -57,8 +87,8 @@ std::int64_t integer_of(const io::CheckpointReader& reader, const std::string& k
     return *value;
 }
 
-void require_same(const io::CheckpointReader& reader, const std::filesystem::path& folder,
-                  const std::string& key, const std::string& job_key, std::int64_t wanted) {
+void require_same(const io::CheckpointReader& reader, const fs::path& folder, const std::string& key,
+                  const std::string& job_key, std::int64_t wanted) {
     const std::int64_t saved = integer_of(reader, key, folder);
     if (saved == wanted) return;
     throw ConfigError(
@@ -68,42 +98,69 @@ void require_same(const io::CheckpointReader& reader, const std::filesystem::pat
                     folder.string(), job_key, saved, wanted));
 }
 
-void read_tensor(const io::CheckpointReader& reader, const std::filesystem::path& folder,
-                 const std::string& name, const Shape& shape, std::span<float> out) {
+/// Results may differ in bits where the kernels do: that is told, not refused.
+void warn_of_other_kernels(const io::CheckpointReader& reader, const fs::path& folder,
+                           const PlannedJob& job) {
+    const auto differs = [&](const char* key, const std::string& now) {
+        const auto found = reader.meta().find(key);
+        if (found != reader.meta().end() && found->second != now)
+            log::warn("{}: saved with {} {}, now {}: bits may differ from an undisturbed run",
+                      folder.string(), key, found->second, now);
+    };
+    differs("device", json_of(job.device().kind()));
+    if (job.spec().job.canonical) differs("threads", json_of(job.selection().threads()));
+}
+
+const io::SliceSpec* find_tensor(const io::CheckpointReader& reader, const std::string& name) {
     for (const io::SliceSpec& slice : reader.slices()) {
-        if (slice.name != name) continue;
-        if (slice.global_shape != shape) {
-            throw ConfigError(fmt::format(
-                "{}: {} has shape {} there and {} in this model: the checkpoint is of another network",
-                folder.string(), name, slice.global_shape.str(), shape.str()));
-        }
-        reader.read(io::SliceSpec::whole(name, shape, DType::f32), std::as_writable_bytes(out));
-        return;
+        if (slice.name == name) return &slice;
     }
-    throw ConfigError(fmt::format("{}: has no tensor {}: the checkpoint is of another network or optimizer",
-                                  folder.string(), name));
+    return nullptr;
 }
 
-bool has_tensor(const io::CheckpointReader& reader, const std::string& name) {
-    return std::any_of(reader.slices().begin(), reader.slices().end(),
-                       [&](const io::SliceSpec& slice) { return slice.name == name; });
-}
-
-/// The best loss so far is a number, or null where no evaluation has been made.
-double best_loss_of(const io::CheckpointReader& reader) {
-    const auto found = reader.meta().find("best_val_loss");
-    const auto value = found == reader.meta().end() ? std::nullopt : parse_number(found->second);
-    return value.value_or(std::numeric_limits<double>::infinity());
-}
-
-void remove_oldest(const std::filesystem::path& folder, std::int64_t keep) {
-    const auto completed = io::completed_checkpoints(folder);
-    for (std::size_t i = static_cast<std::size_t>(keep); i < completed.size(); ++i) {
-        std::error_code error;
-        std::filesystem::remove_all(completed[i], error);
-        if (error)
-            log::warn("{}: an old checkpoint cannot be removed: {}", completed[i].string(), error.message());
+void read_tensor(const io::CheckpointReader& reader, const fs::path& folder, const NamedTensor& tensor) {
+    const io::SliceSpec* slice = find_tensor(reader, tensor.name);
+    if (slice == nullptr) {
+        throw ConfigError(
+            fmt::format("{}: has no tensor {}: the checkpoint is of another network or optimizer",
+                        folder.string(), tensor.name));
     }
+    if (slice->global_shape != tensor.shape) {
+        throw ConfigError(fmt::format(
+            "{}: {} has shape {} there and {} in this model: the checkpoint is of another network",
+            folder.string(), tensor.name, slice->global_shape.str(), tensor.shape.str()));
+    }
+    reader.read(io::SliceSpec::whole(tensor.name, tensor.shape, DType::f32),
+                std::as_writable_bytes(tensor.values));
+}
+
+bool is_of_optimizer(const NamedTensor& tensor) { return tensor.name.starts_with("optimizer/"); }
+
+/// Numbers that checkpoints of earlier versions do not have.
+std::int64_t integer_or_0(const io::CheckpointReader& reader, const std::string& key,
+                          const fs::path& folder) {
+    return reader.meta().contains(key) ? integer_of(reader, key, folder) : 0;
+}
+
+/// What rank 0 finds, as every rank's; `find` returns an empty path for none.
+fs::path decided_by_rank_0(const std::function<fs::path()>& find, double seconds, comm::Communicator& comm) {
+    const std::string mine = comm.rank() == 0 ? find().string() : "";
+    return comm.all_gather(mine, "choice of a checkpoint", Deadline::in_seconds(seconds)).front();
+}
+
+fs::path newest_of_run(const fs::path& dir) {
+    const io::NewestGood found = io::newest_good(dir);
+    const std::string instead =
+        found.folder ? fmt::format("going on from {}", found.folder->string()) : "starting anew";
+    for (const std::string& reason : found.incomplete) log::warn("passed over: {}; {}", reason, instead);
+    if (!found.folder && !found.damaged.empty()) {
+        throw DataError(
+            fmt::format("{}; no checkpoint of {} is good: put one back, name one with checkpoint.resume, or "
+                        "start anew with --checkpoint.resume never",
+                        found.damaged.front(), dir.string()));
+    }
+    for (const std::string& reason : found.damaged) log::warn("passed over: {}; {}", reason, instead);
+    return found.folder.value_or(fs::path());
 }
 
 }  // namespace
@@ -113,62 +170,159 @@ std::string Position::str() const {
                        cursor.step_in_epoch, skipped);
 }
 
-std::optional<std::filesystem::path> find_checkpoint(const JobSpec& spec) {
-    if (spec.checkpoint.resume == "never") return std::nullopt;
-    if (spec.checkpoint.resume != "auto") return std::filesystem::path(spec.checkpoint.resume);
-    const std::filesystem::path folder = spec.job.output / "checkpoints";
-    if (!std::filesystem::is_directory(folder)) return std::nullopt;
-    const auto completed = io::completed_checkpoints(folder);
-    if (completed.empty()) return std::nullopt;
-    return completed.front();
+Bytes checkpoint_copy_bytes(const ModelState& state) { return io::AsyncSaver::copy_bytes(slices_of(state)); }
+
+Checkpointer::Checkpointer(const PlannedJob& job, const ModelState& state, comm::Communicator& comm,
+                           std::int64_t start)
+    : job_(job), state_(state), comm_(comm), start_(start), saved_step_(start == 0 ? -1 : start) {
+    if (comm.rank() == 0) saver_.emplace(checkpoint_copy_bytes(state));
 }
 
-void save_checkpoint(const PlannedJob& job, const ModelState& state, const Position& position,
-                     const std::filesystem::path& folder, comm::Communicator& comm) {
-    comm.set_state(Phase::checkpoint, "save");
-    if (comm.rank() == 0) {  // parameters and state are the same on all ranks: replica 0 writes
-        io::write_part(folder, position.step, 0, slices_of(state));
-        io::commit(folder, position.step, 1, meta_of(job, state, position));
-        remove_oldest(folder, job.spec().checkpoint.keep);
+bool Checkpointer::is_due(const Position& position, const Metrics& metrics) const {
+    const auto& every = job_.spec().checkpoint.every_steps;
+    if (every ? position.step % *every == 0 : position.cursor.step_in_epoch == 0) return true;
+    const std::optional<double> value = metric_in(metrics);
+    return value && (!best_ || io::is_better(job_.spec().checkpoint.best, *value, *best_));
+}
+
+std::optional<double> Checkpointer::metric_in(const Metrics& metrics) const {
+    const auto found = metrics.find(job_.spec().checkpoint.best);
+    return found == metrics.end() ? std::nullopt : std::optional(found->second);
+}
+
+io::SaveRequest Checkpointer::request(const Position& position, const Metrics& metrics) {
+    const JobSpec::Checkpoint& spec = job_.spec().checkpoint;
+    io::SaveRequest request;
+    request.dir = folder();
+    request.step = position.step;
+    request.meta = [meta = meta_of(job_, position, metrics),
+                    cursor = position.str()](std::span<const io::SavedSlice> slices) {
+        io::CheckpointMeta complete = meta;
+        add_hashes(complete, slices, cursor);
+        return complete;
+    };
+    const io::KeepPolicy policy{spec.keep, spec.keep_every, spec.best};
+    const bool first = std::exchange(first_, false);
+    request.done = [dir = folder(), policy, first, start = start_, step = position.step] {
+        if (first) {
+            for (const std::int64_t later : io::set_aside_later(dir, start, step))
+                log::warn("{}: step {} is of a course that this run has left: set aside as aside-step-{}",
+                          dir.string(), later, later);
+        }
+        io::remove_superseded(dir, policy);
+    };
+    return request;
+}
+
+void Checkpointer::save(const Position& position, const Metrics& metrics) {
+    if (position.step == saved_step_) return;
+    const auto begin = Clock::now();
+    const Deadline deadline = Deadline::in_seconds(job_.spec().deadline.checkpoint);
+    comm_.set_state(Phase::checkpoint, "save");
+    if (saver_) {
+        saver_->start(request(position, metrics), slices_of(state_), deadline);
+        if (!job_.spec().checkpoint.async) saver_->wait(deadline);
     }
-    comm.barrier("checkpoint saved", Deadline::in_seconds(job.spec().deadline.checkpoint));
+    // Rank 0 may have waited for the save before this one: the others wait here, where the deadline is that
+    // of a save, and not in the next step's sums.
+    comm_.barrier("checkpoint copied", deadline);
+    saved_step_ = position.step;
+    const std::optional<double> value = metric_in(metrics);
+    if (value && (!best_ || io::is_better(job_.spec().checkpoint.best, *value, *best_))) best_ = value;
+    seconds_ += std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-Position restore_checkpoint(const PlannedJob& job, ModelState& state,
-                            const std::filesystem::path& checkpoint) {
+void Checkpointer::check() {
+    if (saver_) saver_->check();
+}
+
+void Checkpointer::finish() {
+    const auto begin = Clock::now();
+    const Deadline deadline = Deadline::in_seconds(job_.spec().deadline.checkpoint);
+    comm_.set_state(Phase::checkpoint, "finish");
+    if (saver_) saver_->wait(deadline);
+    comm_.barrier("checkpoint saved", deadline);
+    seconds_ += std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+std::optional<fs::path> agree_on_checkpoint(const JobSpec& spec, comm::Communicator& comm) {
+    const fs::path dir = spec.job.output / "checkpoints";
+    const fs::path chosen = decided_by_rank_0(
+        [&]() -> fs::path {
+            io::clear_leftovers(dir);
+            if (spec.checkpoint.resume == "never") return {};
+            if (spec.checkpoint.resume == "auto") return newest_of_run(dir);
+            return io::resolve_checkpoint(spec.checkpoint.resume);
+        },
+        spec.deadline.checkpoint, comm);
+    return chosen.empty() ? std::nullopt : std::optional(chosen);
+}
+
+fs::path agree_on_named(const fs::path& named, double seconds, comm::Communicator& comm) {
+    return decided_by_rank_0([&] { return io::resolve_checkpoint(named); }, seconds, comm);
+}
+
+Position restore_checkpoint(const PlannedJob& job, ModelState& state, const fs::path& checkpoint) {
     const io::CheckpointReader reader(checkpoint);
     require_same(reader, checkpoint, "seed", "job.seed", static_cast<std::int64_t>(job.spec().job.seed));
     require_same(reader, checkpoint, "batch", "data.batch", job.spec().data.batch);
     require_same(reader, checkpoint, "virtual_shards", "parallel.virtual_shards",
                  job.plan().shards().shards());
     const auto set = reader.meta().find("data_set");
-    if (set != reader.meta().end() && set->second != nlohmann::json(job.data()->fingerprint).dump()) {
+    if (set != reader.meta().end() && set->second != json_of(job.data()->fingerprint)) {
         throw ConfigError(fmt::format("{}: saved on another data set than {}", checkpoint.string(),
                                       job.data()->folder.string()));
     }
-    for (const NamedTensor& tensor : state.tensors())
-        read_tensor(reader, checkpoint, tensor.name, tensor.shape, tensor.values);
+    warn_of_other_kernels(reader, checkpoint, job);
+    for (const NamedTensor& tensor : state.tensors()) read_tensor(reader, checkpoint, tensor);
     Position position;
     position.step = integer_of(reader, "step", checkpoint);
     position.cursor.epoch = integer_of(reader, "epoch", checkpoint);
     position.cursor.step_in_epoch = integer_of(reader, "step_in_epoch", checkpoint);
-    position.skipped = integer_of(reader, "skipped_steps", checkpoint);
-    position.without_gain = integer_of(reader, "evaluations_without_gain", checkpoint);
-    position.best_val_loss = best_loss_of(reader);
+    position.skipped = integer_or_0(reader, "skipped_steps", checkpoint);
+    position.without_gain = integer_or_0(reader, "evaluations_without_gain", checkpoint);
+    const auto best = reader.meta().find("best_val_loss");
+    if (best != reader.meta().end())
+        position.best_val_loss = parse_number(best->second).value_or(position.best_val_loss);
     return position;
 }
 
-void restore_for_evaluation(ModelState& state, const std::filesystem::path& checkpoint) {
+void restore_for_evaluation(ModelState& state, const fs::path& checkpoint) {
     const io::CheckpointReader reader(checkpoint);
     for (const NamedTensor& tensor : state.tensors()) {
-        const std::size_t slash = tensor.name.find('/');
-        const std::string kind = tensor.name.substr(0, slash);
-        if (kind == "optimizer") continue;
+        if (is_of_optimizer(tensor)) continue;
         // Where the job kept a moving average of its parameters, that is the model.
-        const std::string average = fmt::format("optimizer/{}{}", ema_state_name, tensor.name.substr(slash));
-        const bool averaged = kind == "params" && has_tensor(reader, average);
-        read_tensor(reader, checkpoint, averaged ? average : tensor.name, tensor.shape, tensor.values);
+        NamedTensor wanted = tensor;
+        if (tensor.name.starts_with(params_prefix)) {
+            const std::string average =
+                fmt::format("optimizer/{}/{}", ema_state_name, tensor.name.substr(params_prefix.size()));
+            if (find_tensor(reader, average) != nullptr) wanted.name = average;
+        }
+        read_tensor(reader, checkpoint, wanted);
     }
+}
+
+std::vector<std::string> initialise_from(ModelState& state, const fs::path& checkpoint) {
+    const io::CheckpointReader reader(checkpoint);
+    std::vector<std::string> left;
+    std::size_t taken = 0;
+    for (const NamedTensor& tensor : state.tensors()) {
+        if (is_of_optimizer(tensor)) continue;
+        const io::SliceSpec* slice = find_tensor(reader, tensor.name);
+        if (slice == nullptr) {
+            left.push_back(fmt::format("{}: the checkpoint has no such tensor", tensor.name));
+        } else if (slice->global_shape != tensor.shape) {
+            left.push_back(fmt::format("{}: {} there, {} in this model", tensor.name,
+                                       slice->global_shape.str(), tensor.shape.str()));
+        } else {
+            read_tensor(reader, checkpoint, tensor);
+            ++taken;
+        }
+    }
+    state.restart_average();
+    if (taken > 0) return left;
+    throw ConfigError(fmt::format("model.init_from = {}: none of its tensors fits this model ({})",
+                                  checkpoint.string(), left.empty() ? "it has none" : left.front()));
 }
 
 }  // namespace trireme::jobs

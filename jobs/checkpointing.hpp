@@ -1,45 +1,100 @@
 // Saving and restoring a training run through io's checkpoints.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "comm/communicator.hpp"
+#include "io/checkpoint/async_saver.hpp"
 #include "io/pipeline/batch_loader.hpp"
 #include "jobs/planned_job.hpp"
 #include "runtime/exec/model_state.hpp"
 
 namespace trireme::jobs {
 
-/// Where a run stands.
+/// Where a run stands: all that goes on from step to step beside tensors.
 struct Position {
     std::int64_t step = 0;          ///< steps done
     io::Cursor cursor;              ///< the next step's samples
-    std::int64_t skipped = 0;       ///< steps thrown away because they were not finite
+    std::int64_t skipped = 0;       ///< of the steps, those thrown away because they were not finite
     std::int64_t without_gain = 0;  ///< evaluations since the best one
     double best_val_loss = std::numeric_limits<double>::infinity();
-    /// "epoch 2 step 17": what the state hash covers.
+    /// "step 7 epoch 2 step_in_epoch 1 skipped 0": what the state hash covers.
     [[nodiscard]] std::string str() const;
 };
 
-/// The checkpoint to go on from, by the job's `checkpoint.resume`; empty: start anew. Looks at files only.
-[[nodiscard]] std::optional<std::filesystem::path> find_checkpoint(const JobSpec& spec);
+/// What an evaluation at a position said: "val_loss", "val_accuracy".
+using Metrics = std::map<std::string, double>;
 
-/// Saves parameters, optimizer state and position; removes the oldest beyond `checkpoint.keep`. All ranks
-/// call it.
-void save_checkpoint(const PlannedJob& job, const ModelState& state, const Position& position,
-                     const std::filesystem::path& folder, comm::Communicator& comm);
+/// Host memory that the rank that saves (rank 0) needs for the copy of its state.
+[[nodiscard]] Bytes checkpoint_copy_bytes(const ModelState& state);
 
-/// Fills parameters and optimizer state; returns the position. Throws ConfigError where the checkpoint
-/// belongs to another job (names, shapes, seed, batch or virtual shards differ), DataError where it is
-/// damaged.
+/// The saves of one run. All ranks have one and call it alike; state is replicated, so rank 0 alone copies
+/// and writes.
+class Checkpointer {
+  public:
+    /// `state` is at step `start`. All must outlive this object.
+    Checkpointer(const PlannedJob& job, const ModelState& state, comm::Communicator& comm,
+                 std::int64_t start);
+
+    /// Saves the state at `position`, unless it is saved already. With `checkpoint.async` it returns once the
+    /// state is copied, else once it is DONE. Throws the error of an earlier save.
+    void save(const Position& position, const Metrics& metrics);
+    /// Throws the error of a save that has ended with one; call it once a step. Never waits.
+    void check();
+    /// Waits until everything is on the medium.
+    void finish();
+
+    /// Whether the job asks for a save at this position: `every` (steps or epoch), or a metric that beats all
+    /// that this run has saved. The same on all ranks.
+    [[nodiscard]] bool is_due(const Position& position, const Metrics& metrics) const;
+    /// Seconds for which training stood still for saves.
+    [[nodiscard]] double seconds_stopped() const { return seconds_; }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    [[nodiscard]] io::SaveRequest request(const Position& position, const Metrics& metrics);
+    [[nodiscard]] std::filesystem::path folder() const { return job_.spec().job.output / "checkpoints"; }
+    [[nodiscard]] std::optional<double> metric_in(const Metrics& metrics) const;
+
+    const PlannedJob& job_;
+    const ModelState& state_;
+    comm::Communicator& comm_;
+    std::optional<io::AsyncSaver> saver_;  ///< rank 0
+    std::int64_t start_;
+    std::int64_t saved_step_;
+    bool first_ = true;
+    std::optional<double> best_;  ///< of what this run has saved; the same on all ranks
+    double seconds_ = 0;
+};
+
+/// The checkpoint to go on from, by the job's `checkpoint.resume`; empty: start anew. Rank 0 looks, verifies
+/// and decides for all; it warns of what it passes over. Throws DataError where a named one is damaged, or
+/// all are.
+[[nodiscard]] std::optional<std::filesystem::path> agree_on_checkpoint(const JobSpec& spec,
+                                                                       comm::Communicator& comm);
+/// The checkpoint that a user named for another purpose (evaluation, fine-tuning), decided by rank 0.
+[[nodiscard]] std::filesystem::path agree_on_named(const std::filesystem::path& named, double seconds,
+                                                   comm::Communicator& comm);
+
+/// Fills parameters, buffers and optimizer state; returns the position. Throws ConfigError where the
+/// checkpoint belongs to another job (names, shapes, seed, batch or virtual shards differ), DataError where
+/// it is damaged.
 [[nodiscard]] Position restore_checkpoint(const PlannedJob& job, ModelState& state,
                                           const std::filesystem::path& checkpoint);
 
 /// Fills parameters (their moving average where the job kept one) and running statistics: for evaluation.
 void restore_for_evaluation(ModelState& state, const std::filesystem::path& checkpoint);
+
+/// Fine-tuning: fills every parameter and buffer that the checkpoint has under the same name and shape, and
+/// says in one line a tensor which it left as it was, and why. Throws ConfigError when nothing fits.
+[[nodiscard]] std::vector<std::string> initialise_from(ModelState& state,
+                                                       const std::filesystem::path& checkpoint);
 
 }  // namespace trireme::jobs

@@ -1,6 +1,7 @@
 #include "jobs/evaluation.hpp"
 
 #include <algorithm>
+#include <variant>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,22 +13,27 @@ namespace {
 
 constexpr std::int64_t top_count = 5;
 
-/// Joins the counts of all ranks, in rank order.
-Evaluation joined(const Evaluation& mine, comm::Communicator& comm, double seconds) {
+double share(std::int64_t part, std::int64_t whole) {
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+/// Joins the counts of all ranks. The losses of batches are added in batch order, whoever computed them.
+Evaluation joined(const Evaluation& mine, const std::vector<double>& batch_losses, comm::Communicator& comm,
+                  double seconds) {
     const nlohmann::json own{{"samples", mine.samples},
-                             {"loss_sum", mine.loss_sum},
-                             {"top1", mine.top1},
+                             {"losses", batch_losses},
+                             {"right", mine.right},
                              {"top5", mine.top5},
                              {"confusion", mine.confusion}};
     Evaluation all = mine;
-    all.samples = all.top1 = all.top5 = 0;
+    all.samples = all.right = all.top5 = 0;
     all.loss_sum = 0;
     std::fill(all.confusion.begin(), all.confusion.end(), 0);
     for (const std::string& text : comm.all_gather(own.dump(), "evaluation", Deadline::in_seconds(seconds))) {
         const nlohmann::json part = nlohmann::json::parse(text);
         all.samples += part.at("samples").get<std::int64_t>();
-        all.loss_sum += part.at("loss_sum").get<double>();
-        all.top1 += part.at("top1").get<std::int64_t>();
+        for (const nlohmann::json& loss : part.at("losses")) all.loss_sum += loss.get<double>();
+        all.right += part.at("right").get<std::int64_t>();
         all.top5 += part.at("top5").get<std::int64_t>();
         for (std::size_t i = 0; i < all.confusion.size(); ++i)
             all.confusion[i] += part.at("confusion").at(i).get<std::int64_t>();
@@ -35,21 +41,58 @@ Evaluation joined(const Evaluation& mine, comm::Communicator& comm, double secon
     return all;
 }
 
+void count(Evaluation& evaluation, const io::Batch& batch, const Executor::Prediction& said) {
+    const auto outputs = static_cast<std::size_t>(evaluation.outputs);
+    evaluation.samples += batch.samples();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(batch.samples()); ++i) {
+        const std::span<const float> logits = said.logits.subspan(i * outputs, outputs);
+        if (evaluation.kind == OutputKind::classes) count_sample(evaluation, logits, batch.y()[i]);
+        if (evaluation.kind == OutputKind::probabilities)
+            count_labels(evaluation, logits, batch.y_float().subspan(i * outputs, outputs));
+    }
+}
+
 }  // namespace
 
+OutputKind output_kind(const layers::ModelGraph& graph) {
+    const layers::Op& loss = graph.nodes().back().op;
+    if (std::holds_alternative<layers::BceWithLogits>(loss)) return OutputKind::probabilities;
+    if (std::holds_alternative<layers::MeanSquaredError>(loss)) return OutputKind::values;
+    return OutputKind::classes;
+}
+
+double Evaluation::accuracy() const {
+    if (kind == OutputKind::classes) return share(right, samples);
+    return kind == OutputKind::probabilities ? share(right, samples * outputs) : 0;
+}
+
+double Evaluation::top5_accuracy() const { return share(top5, samples); }
+
 std::string Evaluation::json() const {
+    nlohmann::ordered_json none;
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-    for (std::int64_t row = 0; row < classes; ++row) {
-        rows.push_back(std::vector<std::int64_t>(confusion.begin() + row * classes,
-                                                 confusion.begin() + (row + 1) * classes));
+    for (std::int64_t row = 0; row * outputs < static_cast<std::int64_t>(confusion.size()); ++row) {
+        rows.push_back(std::vector<std::int64_t>(confusion.begin() + row * outputs,
+                                                 confusion.begin() + (row + 1) * outputs));
     }
-    const nlohmann::ordered_json json{{"split", split},          {"samples", samples},
-                                      {"loss", loss()},          {"accuracy", accuracy()},
-                                      {"top5", top5_accuracy()}, {"confusion", rows}};
+    const bool classes = kind == OutputKind::classes;
+    const nlohmann::ordered_json json{
+        {"split", split},
+        {"samples", samples},
+        {"loss", loss()},
+        {"accuracy", has_accuracy() ? nlohmann::ordered_json(accuracy()) : none},
+        {"top5", classes ? nlohmann::ordered_json(top5_accuracy()) : none},
+        {"confusion", classes ? rows : none}};
     return json.dump();
 }
 
-void count_sample(Evaluation& evaluation, std::span<const float> logits, float loss, std::int32_t target) {
+HostBatch host_batch(const io::Batch& batch) {
+    const std::span<const std::byte> targets =
+        batch.y_float().empty() ? std::as_bytes(batch.y()) : std::as_bytes(batch.y_float());
+    return {batch.x(), targets, batch.samples()};
+}
+
+void count_sample(Evaluation& evaluation, std::span<const float> logits, std::int32_t target) {
     const float own = logits[static_cast<std::size_t>(target)];
     std::int64_t better = 0;
     std::size_t best = 0;
@@ -57,37 +100,55 @@ void count_sample(Evaluation& evaluation, std::span<const float> logits, float l
         if (logits[c] > logits[best]) best = c;
         if (logits[c] > own || (logits[c] == own && static_cast<std::int32_t>(c) < target)) ++better;
     }
-    ++evaluation.samples;
-    evaluation.loss_sum += static_cast<double>(loss);
-    evaluation.top1 += better == 0 ? 1 : 0;
+    evaluation.right += better == 0 ? 1 : 0;
     evaluation.top5 += better < top_count ? 1 : 0;
-    ++evaluation.confusion[static_cast<std::size_t>(target * evaluation.classes) + best];
+    ++evaluation.confusion[static_cast<std::size_t>(target * evaluation.outputs) + best];
+}
+
+void count_labels(Evaluation& evaluation, std::span<const float> logits, std::span<const float> target) {
+    // The sigmoid of a logit is above 1/2 where the logit is above 0.
+    for (std::size_t i = 0; i < logits.size(); ++i)
+        evaluation.right += (logits[i] > 0) == (target[i] > 0.5F) ? 1 : 0;
+}
+
+void for_each_batch(Executor& executor, const EvaluationSetup& setup, comm::Communicator& comm,
+                    TraceSink* trace,
+                    const std::function<void(const io::Batch&, const Executor::Prediction&)>& visit) {
+    const VirtualShards batches(setup.data->split(setup.split).samples, setup.rows, 1);
+    const IndexRange mine = even_piece(batches.steps_per_epoch(), comm.size(), comm.rank());
+    if (mine.empty()) return;
+    io::LoaderOptions options = setup.loader;
+    options.split = setup.split;
+    options.shuffle = io::Shuffle::none;
+    io::BatchLoader loader(*setup.data, batches, {0, 1}, io::Cursor{0, mine.begin}, options, trace);
+    for (std::int64_t step = mine.begin; step < mine.end; ++step) {
+        comm.set_state(Phase::data, "evaluation batch");
+        const io::Batch batch = loader.next(Deadline::in_seconds(setup.data_seconds));
+        HostBatch host = host_batch(batch);
+        if (!setup.blank_targets.empty()) host.y = setup.blank_targets;
+        visit(batch, executor.forward(host));
+    }
 }
 
 Evaluation evaluate(Executor& executor, const EvaluationSetup& setup, comm::Communicator& comm,
                     TraceSink* trace) {
     Evaluation mine;
     mine.split = setup.split;
-    mine.classes = executor.classes();
-    mine.confusion.assign(static_cast<std::size_t>(mine.classes * mine.classes), 0);
-
-    const VirtualShards shards(setup.data->split(setup.split).samples, setup.batch, comm.size());
-    io::LoaderOptions options = setup.loader;
-    options.split = setup.split;
-    options.shuffle = io::Shuffle::none;
-    io::BatchLoader loader(*setup.data, shards, {comm.rank(), comm.rank() + 1}, io::Cursor{}, options, trace);
-    for (std::int64_t step = 0; step < shards.steps_per_epoch(); ++step) {
-        comm.set_state(Phase::data, "evaluation batch");
-        const io::Batch batch = loader.next(Deadline::in_seconds(setup.data_seconds));
-        if (batch.samples() == 0) continue;
-        const Executor::Prediction result =
-            executor.forward({batch.x(), std::as_bytes(batch.y()), batch.samples()});
-        const auto classes = static_cast<std::size_t>(mine.classes);
-        for (std::size_t i = 0; i < result.loss.size(); ++i) {
-            count_sample(mine, result.logits.subspan(i * classes, classes), result.loss[i], batch.y()[i]);
-        }
-    }
-    return joined(mine, comm, setup.step_seconds);
+    mine.kind = setup.kind;
+    mine.outputs = executor.classes();
+    if (static_cast<std::int64_t>(setup.data->class_names.size()) == mine.outputs)
+        mine.class_names = setup.data->class_names;
+    if (mine.kind == OutputKind::classes)
+        mine.confusion.assign(static_cast<std::size_t>(mine.outputs * mine.outputs), 0);
+    std::vector<double> batch_losses;
+    for_each_batch(executor, setup, comm, trace,
+                   [&](const io::Batch& batch, const Executor::Prediction& said) {
+                       double sum = 0;
+                       for (const float loss : said.loss) sum += static_cast<double>(loss);
+                       batch_losses.push_back(sum);
+                       count(mine, batch, said);
+                   });
+    return joined(mine, batch_losses, comm, setup.step_seconds);
 }
 
 }  // namespace trireme::jobs

@@ -92,7 +92,11 @@ std::int64_t PlannedJob::horizon() const {
     return spec_.job.epochs.value_or(1) * plan_->shards().steps_per_epoch();
 }
 
-std::int64_t PlannedJob::eval_rows() const { return (spec_.data.eval_batch + world() - 1) / world(); }
+std::int64_t PlannedJob::eval_rows() const {
+    // In canonical mode the rank count may not decide what a kernel is given.
+    const std::int64_t parts = spec_.job.canonical ? plan_->shards().shards() : world();
+    return (spec_.data.eval_batch + parts - 1) / parts;
+}
 
 Bytes PlannedJob::data_memory(int rank) const {
     io::LoaderGeometry geometry;

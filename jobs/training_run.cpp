@@ -48,6 +48,13 @@ ExecutorParts parts_of(const PlannedJob& job, comm::Communicator& comm, ModelSta
     return parts;
 }
 
+void fine_tune(const JobSpec& spec, ModelState& state, comm::Communicator& comm, Progress& progress) {
+    const auto checkpoint = agree_on_named(spec.init_from, spec.deadline.checkpoint, comm);
+    const std::vector<std::string> left = initialise_from(state, checkpoint);
+    progress.message(fmt::format("initial values from {}", checkpoint.string()));
+    for (const std::string& line : left) progress.message(fmt::format("  not taken: {}", line));
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(const PlannedJob& job, comm::Communicator& comm)
@@ -79,7 +86,7 @@ double TrainingRun::epoch_now() const {
     return static_cast<double>(position_.step) / static_cast<double>(job_.plan().shards().steps_per_epoch());
 }
 
-void TrainingRun::run() {
+int TrainingRun::run() {
     begin_ = Clock::now();
     if (folder_) {
         folder_->clear_verdict();
@@ -98,20 +105,23 @@ void TrainingRun::run() {
     }
     write_trace();
     write_summary(position_.step >= job_.horizon() || ended_early_ ? "done" : "stopped");
+    return stopped_ && position_.step < last_step() && !ended_early_ ? exit_code_requeue : 0;
 }
 
 void TrainingRun::restore_or_initialise() {
-    if (const auto checkpoint = find_checkpoint(job_.spec())) {
+    const JobSpec& spec = job_.spec();
+    if (const auto checkpoint = agree_on_checkpoint(spec, comm_)) {
         position_ = restore_checkpoint(job_, state_, *checkpoint);
-        saved_step_ = position_.step;
-        guard_ = StepGuard(job_.spec().job.nan, position_.skipped);
+        guard_ = StepGuard(spec.job.nan, position_.skipped);
         if (early_stop_)
-            early_stop_.emplace(*job_.spec().job.early_stop, position_.best_val_loss, position_.without_gain);
-        ended_early_ = job_.spec().job.early_stop && position_.without_gain >= *job_.spec().job.early_stop;
+            early_stop_.emplace(*spec.job.early_stop, position_.best_val_loss, position_.without_gain);
+        ended_early_ = spec.job.early_stop && position_.without_gain >= *spec.job.early_stop;
         progress_.message(fmt::format("resumed from {} at step {}", checkpoint->string(), position_.step));
     } else {
-        state_.initialise(job_.spec().job.seed);
+        state_.initialise(spec.job.seed);
+        if (!spec.init_from.empty()) fine_tune(spec, state_, comm_, progress_);
     }
+    saver_.emplace(job_, state_, comm_, position_.step);
 }
 
 void TrainingRun::train() {
@@ -124,15 +134,18 @@ void TrainingRun::train() {
     comm_.barrier("start of training", Deadline::in_seconds(spec.deadline.join));
     trace_.set_zero(Clock::now());
     const std::int64_t first = position_.step;
-    while (position_.step < last_step() && !ended_early_) {
+    while (position_.step < last_step() && !ended_early_ && !stopped_) {
         const std::int64_t at = position_.step - first;
         trace_.record(at >= first_traced_step && at < first_traced_step + spec.telemetry.trace_steps);
         drill_.before_step(position_.step);
+        saver_->check();
         after_step(one_step(loader));
     }
     trace_.record(false);
     progress_.finish();
+    if (stopped_) progress_.message(fmt::format("a signal asks to stop: saving step {}", position_.step));
     save();
+    saver_->finish();
 }
 
 StepReport TrainingRun::one_step(io::BatchLoader& loader) {
@@ -144,10 +157,11 @@ StepReport TrainingRun::one_step(io::BatchLoader& loader) {
     const bool is_short = shards.step_samples(position_.cursor.step_in_epoch) < shards.batch();
     StepInputs inputs;
     inputs.kind = is_short ? StepKind::short_last : StepKind::full;
-    inputs.batch = {batch.x(), std::as_bytes(batch.y()), batch.samples()};
+    inputs.batch = host_batch(batch);
     inputs.step = position_.step;
     inputs.lr = schedule_.at(position_.step);
     inputs.update = position_.step + 1 - guard_.skipped();
+    inputs.stop_wish = StopSignal::wished();
     inputs.deadline = Deadline::in_seconds(step_deadline_);
     StepReport report = executor_.step(inputs);
     report.times.data_wait = waited;
@@ -173,9 +187,10 @@ void TrainingRun::after_step(const StepReport& report) {
     split_.total += report.times.total;
     set_step_deadline();
     log_step(report);
-    const auto& every = job_.spec().checkpoint.every_steps;
-    if (every && position_.step % *every == 0) save();
+    stopped_ = stopped_ || report.stop_wishes > 0;
+    // The evaluation first: what it says is saved with the state that it is about.
     if (position_.cursor.step_in_epoch == job_.plan().shards().steps_per_epoch()) end_of_epoch();
+    if (saver_->is_due(position_, metrics_here())) save();
 }
 
 void TrainingRun::end_of_epoch() {
@@ -187,7 +202,6 @@ void TrainingRun::end_of_epoch() {
         evaluate_val();
         judge_progress();
     }
-    if (!spec.checkpoint.every_steps) save();
 }
 
 void TrainingRun::set_step_deadline() {
@@ -230,7 +244,8 @@ void TrainingRun::evaluate_val() {
     EvaluationSetup setup;
     setup.data = &*job_.data();
     setup.split = "val";
-    setup.batch = job_.eval_rows() * comm_.size();
+    setup.kind = output_kind(job_.graph());
+    setup.rows = job_.eval_rows();
     setup.loader = job_.spec().data.loader;
     setup.data_seconds = job_.spec().deadline.data;
     setup.step_seconds = step_deadline_;
@@ -238,16 +253,24 @@ void TrainingRun::evaluate_val() {
         const auto averaged = state_.with_ema();  // where the job keeps an average, it is what is judged
         val_ = evaluate(executor_, setup, comm_, nullptr);
     }
-
-    progress_.message(fmt::format("epoch {}  val loss {:.4f}  val accuracy {:.2f} %", position_.cursor.epoch,
-                                  val_->loss(), val_->accuracy() * 100));
+    val_step_ = position_.step;
+    const std::string accuracy =
+        val_->has_accuracy() ? fmt::format("  val accuracy {:.2f} %", val_->accuracy() * 100) : "";
+    progress_.message(
+        fmt::format("epoch {}  val loss {:.4f}{}", position_.cursor.epoch, val_->loss(), accuracy));
     if (folder_) {
-        const nlohmann::ordered_json line{{"step", position_.step},
-                                          {"epoch", epoch_now()},
-                                          {"val_loss", val_->loss()},
-                                          {"val_accuracy", val_->accuracy()}};
+        nlohmann::ordered_json line{{"step", position_.step}, {"epoch", epoch_now()}};
+        for (const auto& [name, value] : metrics_here()) line[name] = value;
         folder_->add_metrics(line.dump());
     }
+}
+
+Metrics TrainingRun::metrics_here() const {
+    Metrics metrics;
+    if (!val_ || val_step_ != position_.step) return metrics;
+    metrics["val_loss"] = val_->loss();
+    if (val_->has_accuracy()) metrics["val_accuracy"] = val_->accuracy();
+    return metrics;
 }
 
 void TrainingRun::judge_progress() {
@@ -260,11 +283,7 @@ void TrainingRun::judge_progress() {
     }
 }
 
-void TrainingRun::save() {
-    if (position_.step == saved_step_) return;
-    save_checkpoint(job_, state_, position_, job_.spec().job.output / "checkpoints", comm_);
-    saved_step_ = position_.step;
-}
+void TrainingRun::save() { saver_->save(position_, metrics_here()); }
 
 void TrainingRun::write_trace() {
     if (job_.spec().telemetry.trace_steps == 0) return;
@@ -294,7 +313,7 @@ void TrainingRun::write_summary(const std::string& status) {
           {"microbatches", job_.plan().spec().microbatches}}},
         {"train_loss", trained ? nlohmann::ordered_json(last_loss_) : none},
         {"val_loss", val_ ? nlohmann::ordered_json(val_->loss()) : none},
-        {"val_accuracy", val_ ? nlohmann::ordered_json(val_->accuracy()) : none},
+        {"val_accuracy", val_ && val_->has_accuracy() ? nlohmann::ordered_json(val_->accuracy()) : none},
         {"samples_per_s",
          trained ? nlohmann::ordered_json(static_cast<double>(samples_) / split_.total) : none},
         {"step_ms",
@@ -310,7 +329,7 @@ void TrainingRun::write_summary(const std::string& status) {
           {"compute", split_.compute / steps},
           {"exposed_comm", split_.exposed_comm / steps},
           {"straggler_wait", none},
-          {"checkpoint", none}}},
+          {"checkpoint", saver_->seconds_stopped() / steps}}},
         {"peak_memory_bytes", {{"planned", memory.total().value}, {"process", peak_resident_memory().value}}},
         {"versions", libraries},
     };

@@ -12,6 +12,7 @@
 #include "jobs/fault_drill.hpp"
 #include "jobs/planned_job.hpp"
 #include "jobs/run_folder.hpp"
+#include "jobs/stop_signal.hpp"
 #include "runtime/exec/executor.hpp"
 #include "runtime/optim/early_stop.hpp"
 #include "runtime/telemetry/progress.hpp"
@@ -28,8 +29,9 @@ class TrainingRun {
     TrainingRun& operator=(const TrainingRun&) = delete;
 
     /// Restores or initialises the state, trains to the horizon or to `job.stop_at`, saves, evaluates, and
-    /// writes the summary.
-    void run();
+    /// writes the summary. Returns the exit code: 0, or exit_code_requeue when a signal to any rank stopped
+    /// the job after saving.
+    [[nodiscard]] int run();
 
   private:
     void restore_or_initialise();
@@ -41,6 +43,7 @@ class TrainingRun {
     void evaluate_val();
     void judge_progress();
     void save();
+    [[nodiscard]] Metrics metrics_here() const;
     void set_step_deadline();
     void write_trace();
     void write_summary(const std::string& status);
@@ -58,8 +61,11 @@ class TrainingRun {
     FaultDrill drill_;
     LrSchedule schedule_;
     Position position_;
-    std::int64_t saved_step_ = -1;
+    StopSignal stop_signal_;
+    std::optional<Checkpointer> saver_;  ///< once the state is there
     std::optional<Evaluation> val_;
+    std::int64_t val_step_ = -1;  ///< at which val_ was made
+    bool stopped_ = false;        ///< by a signal to any rank
     std::optional<EarlyStop> early_stop_;
     bool ended_early_ = false;
     double step_deadline_;

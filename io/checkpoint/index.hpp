@@ -38,6 +38,8 @@ struct CheckpointIndex {
 /// "part-0003.h5"
 [[nodiscard]] std::string part_file_name(int rank);
 [[nodiscard]] std::filesystem::path step_folder(const std::filesystem::path& dir, std::int64_t step);
+/// The N of a folder named step-N; -1 for any other name.
+[[nodiscard]] std::int64_t step_of_folder(const std::filesystem::path& folder);
 [[nodiscard]] std::filesystem::path temporary_step_folder(const std::filesystem::path& dir,
                                                           std::int64_t step);
 

@@ -29,8 +29,9 @@ bool same_elements(const SliceSpec& a, const SliceSpec& b) {
     return a.box_offset == b.box_offset && a.box_extent == b.box_extent && a.flat == b.flat;
 }
 
-/// The N of a folder named step-N; -1 for any other name.
-std::int64_t step_of(const fs::path& folder) {
+}  // namespace
+
+std::int64_t step_of_folder(const fs::path& folder) {
     const std::string name = folder.filename().string();
     if (!name.starts_with("step-")) return -1;
     std::int64_t step = -1;
@@ -39,8 +40,6 @@ std::int64_t step_of(const fs::path& folder) {
     const auto [stop, error] = std::from_chars(begin, end, step);
     return error == std::errc() && stop == end && begin != end ? step : -1;
 }
-
-}  // namespace
 
 struct CheckpointReader::State {
     fs::path folder;
@@ -111,7 +110,7 @@ std::vector<fs::path> completed_checkpoints(const fs::path& dir) {
     std::vector<std::pair<std::int64_t, fs::path>> found;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(dir, error)) {
-        const std::int64_t step = step_of(entry.path());
+        const std::int64_t step = step_of_folder(entry.path());
         if (step >= 0 && fs::exists(entry.path() / done_file_name)) found.emplace_back(step, entry.path());
     }
     std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });

@@ -115,6 +115,10 @@ std::int64_t check_split(const File& file, const std::string& split, DataSetInfo
     require(chunk == rows_of(block, shape) && y.chunk_dims() == rows_of(block, set.target_shape), x.place(),
             fmt::format("is not cut into blocks of {} samples, as schema {} is", block, set.schema));
     require(y.dims() == rows_of(dims[0], set.target_shape), y.place(), "has other extents than x asks for");
+    // Each block has a checksum of 8 bytes: what a file cannot hold is not listed block by block.
+    const auto bytes_on_disk = static_cast<std::int64_t>(std::filesystem::file_size(file.path()));
+    require((dims[0] - 1) / block < bytes_on_disk / std::int64_t{sizeof(std::uint64_t)}, x.place(),
+            fmt::format("claims {} samples, which the file cannot hold", dims[0]));
     return dims[0];
 }
 

@@ -14,13 +14,17 @@ namespace trireme::jobs {
 namespace {
 
 /// Commands that CLI users may know of and that this version does not have yet.
-const std::vector<std::string> later_commands{"predict", "generate", "checkpoint", "plan",  "bench",
-                                              "export",  "import",   "submit",     "status"};
+const std::vector<std::string> later_commands{"generate", "plan",   "bench", "export",
+                                              "import",   "submit", "status"};
 
 std::vector<Command> all_commands() {
-    return {train_command(),       eval_command(),         inspect_command(),
-            data_import_command(), data_inspect_command(), data_verify_command(),
-            data_doctor_command(), doctor_command(),       version_command()};
+    return {train_command(),           eval_command(),
+            inspect_command(),         predict_command(),
+            data_import_command(),     data_inspect_command(),
+            data_verify_command(),     data_doctor_command(),
+            checkpoint_list_command(), checkpoint_verify_command(),
+            checkpoint_show_command(), doctor_command(),
+            version_command()};
 }
 
 std::string overview() {

@@ -17,11 +17,15 @@ struct Command {
 
 [[nodiscard]] Command train_command();
 [[nodiscard]] Command eval_command();
+[[nodiscard]] Command predict_command();
 [[nodiscard]] Command inspect_command();
 [[nodiscard]] Command data_import_command();
 [[nodiscard]] Command data_inspect_command();
 [[nodiscard]] Command data_verify_command();
 [[nodiscard]] Command data_doctor_command();
+[[nodiscard]] Command checkpoint_list_command();
+[[nodiscard]] Command checkpoint_verify_command();
+[[nodiscard]] Command checkpoint_show_command();
 [[nodiscard]] Command doctor_command();
 [[nodiscard]] Command version_command();
 

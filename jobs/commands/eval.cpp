@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include "io/checkpoint/checkpoint.hpp"
 #include "jobs/agreement.hpp"
 #include "jobs/checkpointing.hpp"
 #include "jobs/commands/commands.hpp"
@@ -18,8 +17,10 @@ CommandSyntax syntax() {
     CommandSyntax s;
     s.usage = "trireme eval JOB --checkpoint DIR [--split NAME] [--json] [--section.key value ...]";
     s.about =
-        "Evaluates a checkpoint on a split of the job's data set: loss, top-1, top-5, confusion matrix. Each "
-        "sample counts once on any number of ranks.";
+        "Evaluates a checkpoint on a split of the job's data set: loss, top-1, top-5, a table of classes, "
+        "the "
+        "confusion matrix; for 0/1 vectors loss and share of right labels, for floats the loss. Each sample "
+        "counts once on any number of ranks.";
     s.example =
         "mpirun -n 2 trireme eval jobs/recipes/lenet-mnist.cfg --checkpoint runs/lenet-mnist/checkpoints "
         "--split test";
@@ -32,21 +33,12 @@ CommandSyntax syntax() {
     return s;
 }
 
-std::filesystem::path chosen_checkpoint(const std::filesystem::path& named) {
-    if (!std::filesystem::is_directory(named))
-        throw DataError(fmt::format("{}: there is no such checkpoint folder", named.string()));
-    const auto inside = io::completed_checkpoints(named);
-    return inside.empty() ? named : inside.front();
-}
-
 void print(const Evaluation& result, const std::filesystem::path& checkpoint, bool json) {
     if (json) {
         fmt::print("{}\n", result.json());
-        return;
+    } else {
+        fmt::print("{}", result.text(checkpoint.string()));
     }
-    fmt::print("{} of {}: {} samples, loss {:.4f}, accuracy {:.2f} %, top-5 {:.2f} %\n", result.split,
-               checkpoint.string(), result.samples, result.loss(), result.accuracy() * 100,
-               result.top5_accuracy() * 100);
 }
 
 int run_eval(const Arguments& arguments) {
@@ -56,10 +48,11 @@ int run_eval(const Arguments& arguments) {
     const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
     avoid_spinning(threads);
     const PlannedJob job(std::move(spec), comm::launcher_size(), threads, DataUse::required);
-    const std::filesystem::path checkpoint = chosen_checkpoint(arguments.value("checkpoint"));
     return run_joined(job.spec().deadline.join, {}, [&](comm::Communicator& comm) {
         agree(job, comm);
         ModelState state(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory());
+        const std::filesystem::path checkpoint =
+            agree_on_named(arguments.value("checkpoint"), job.spec().deadline.checkpoint, comm);
         restore_for_evaluation(state, checkpoint);
         ExecutorParts parts;
         parts.plan = &job.plan();
@@ -72,7 +65,8 @@ int run_eval(const Arguments& arguments) {
         EvaluationSetup setup;
         setup.data = &*job.data();
         setup.split = arguments.value("split", "test");
-        setup.batch = job.eval_rows() * comm.size();
+        setup.kind = output_kind(job.graph());
+        setup.rows = job.eval_rows();
         setup.loader = job.spec().data.loader;
         setup.data_seconds = job.spec().deadline.data;
         setup.step_seconds = job.spec().deadline.join;

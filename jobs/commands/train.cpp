@@ -31,8 +31,7 @@ int run_train(const Arguments& arguments) {
     return run_joined(job.spec().deadline.join, job.spec().job.output, [&](comm::Communicator& comm) {
         agree(job, comm);
         TrainingRun run(job, comm);
-        run.run();
-        return 0;
+        return run.run();
     });
 }
 

@@ -1,6 +1,7 @@
 #include "jobs/models/toml_document.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
 
@@ -42,6 +43,7 @@ class BoundsScan {
             } else if (c == '.') {
                 if (++dots_ > most_dots) refuse(fmt::format("more than {} dots in one line", most_dots));
             } else if (c == '[' || c == '{') {
+                if (c == '[' && depth_ == 0 && begins_line()) check_header();
                 if (++depth_ > deepest_brackets)
                     refuse(fmt::format("more than {} brackets inside each other", deepest_brackets));
             } else if ((c == ']' || c == '}') && depth_ > 0) {
@@ -62,6 +64,18 @@ class BoundsScan {
             }
             if (quote == '"' && text_[at_] == '\\') ++at_;
         }
+    }
+    [[nodiscard]] bool begins_line() const {
+        const std::size_t before = text_.substr(0, at_).find_last_not_of(" \t");
+        return before == std::string_view::npos || text_[before] == '\n';
+    }
+    /// What stands after [ or [[ must begin a key: toml++ 3.3 relies on it without a message of its own.
+    void check_header() const {
+        const std::size_t brackets = text_.substr(at_, 2) == "[[" ? 2 : 1;
+        const std::size_t key = text_.find_first_not_of(" \t", at_ + brackets);
+        const unsigned char c = key == std::string_view::npos ? ' ' : static_cast<unsigned char>(text_[key]);
+        if (std::isalnum(c) == 0 && c != '_' && c != '-' && c != '"' && c != '\'')
+            refuse("is not TOML: [ at the start of a line must be followed by a name, such as in [[layer]]");
     }
     [[noreturn]] void refuse(const std::string& rule) const {
         throw ConfigError(fmt::format("{}:{}: {}", file_, line_, rule));

@@ -162,7 +162,9 @@ std::optional<std::vector<std::string>> TomlReader::maybe_texts(std::string_view
     const auto fits = [](const TomlValue& v) { return v.as<std::string>() != nullptr; };
     if (array == nullptr || array->empty() || array->size() > most_elements ||
         !std::all_of(array->begin(), array->end(), fits)) {
-        refuse(key, fmt::format("must be a name in quotes, or a list of 1 to {} of them", most_elements));
+        refuse(key, most_elements == 1 ? "must be one name in quotes"
+                                       : fmt::format("must be a name in quotes, or a list of 1 to {} of them",
+                                                     most_elements));
         return std::nullopt;
     }
     std::vector<std::string> texts;

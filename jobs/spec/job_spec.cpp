@@ -73,6 +73,8 @@ void read_model(SettingsReader& read, JobSpec& spec, const std::filesystem::path
     if (!read.text("model.input").empty()) model.input = Shape(read.integers("model.input", 'x', 1));
     model.classes = read.maybe_integer("model.classes", 1);
     model.hidden = read.integers("model.hidden", ',', 1);
+    spec.init_from = read.text("model.init_from");
+    spec.optimizer.frozen = read.text("model.freeze");
     std::vector<std::string> losses = loss_names();
     losses.insert(losses.begin(), "auto");
     model.loss = loss_named(read.choice("model.loss", losses));
@@ -170,12 +172,17 @@ void read_running(SettingsReader& read, JobSpec& spec) {
     if (read.text("checkpoint.every") != "epoch")
         spec.checkpoint.every_steps = read.integer("checkpoint.every", 1);
     spec.checkpoint.keep = read.integer("checkpoint.keep", 1);
+    spec.checkpoint.keep_every = read.maybe_integer("checkpoint.keep_every", 1).value_or(0);
+    if (!read.text("checkpoint.best").empty())
+        spec.checkpoint.best = read.choice("checkpoint.best", {"val_loss", "val_accuracy"});
     spec.checkpoint.resume = read.text("checkpoint.resume");
     if (spec.checkpoint.resume.empty())
         read.refuse("checkpoint.resume", "must be auto, never or a checkpoint folder");
-    (void)read.choice("checkpoint.async", {"false"}, {"true"});
+    spec.checkpoint.async = read.flag("checkpoint.async");
     spec.telemetry.log_every = read.integer("telemetry.log_every", 1);
     spec.telemetry.eval_every = read.integer("telemetry.eval_every", 0);
+    if (!spec.checkpoint.best.empty() && spec.telemetry.eval_every == 0)
+        read.refuse("checkpoint.best", "needs evaluations: telemetry.eval_every is 0");
     const std::string progress = read.choice("telemetry.progress", {"auto", "bar", "plain", "off"});
     spec.telemetry.progress = progress == "bar"     ? Progress::Mode::bar
                               : progress == "plain" ? Progress::Mode::plain

@@ -45,6 +45,7 @@ struct JobSpec {
     } data;
 
     ModelSpec model;
+    std::filesystem::path init_from;  ///< checkpoint to fine-tune from; empty: initial values
     OptimizerSpec optimizer;
     LrSchedule schedule;  ///< its horizon is set once the data set is known
 
@@ -66,7 +67,10 @@ struct JobSpec {
     struct Checkpoint {
         std::optional<std::int64_t> every_steps;  ///< empty: every epoch
         std::int64_t keep = 3;
+        std::int64_t keep_every = 0;  ///< steps; 0: none
+        std::string best;             ///< "val_loss" or "val_accuracy"; empty: none
         std::string resume;
+        bool async = true;
     } checkpoint;
 
     struct Telemetry {

@@ -41,15 +41,27 @@ std::vector<layers::BufferId> buffers_by_name(const layers::ModelGraph& graph) {
     return order;
 }
 
+void require_some_frozen(const std::string& pattern, std::size_t updated, std::size_t all) {
+    if (updated == 0 || updated == all) {
+        throw ConfigError(fmt::format(
+            "model.freeze = {}: matches {} parameter; patterns are names with * and ?, separated by commas "
+            "(trireme inspect --what graph lists them)",
+            pattern, updated == 0 ? "every" : "no"));
+    }
+}
+
 Updater updater_of(const layers::ModelGraph& graph, const GradBuckets& buckets, const OptimizerSpec& spec) {
     const std::vector<ParamSettings> all = param_settings(spec, graph);
     std::vector<IndexRange> places;
     std::vector<ParamSettings> settings;
     for (layers::ParamId p : ids_by_name(graph)) {
+        // What is frozen is not in the table at all: no rule, momentum, decay or norm sees it.
+        if (!spec.frozen.empty() && matches_name(spec.frozen, graph.param(p).name)) continue;
         const ParamPlace& at = buckets.place(p);
         places.push_back({at.offset, at.offset + at.elements});
         settings.push_back(all[static_cast<std::size_t>(p)]);
     }
+    if (!spec.frozen.empty()) require_some_frozen(spec.frozen, places.size(), all.size());
     return {spec, std::move(places), std::move(settings)};
 }
 

@@ -45,6 +45,7 @@ struct OptimizerSpec {
     double clip = 0;                   ///< largest norm of the mean gradient; 0: any
     double ema = 0;                    ///< decay of the moving average of parameters; 0: none
     std::vector<ParamGroup> groups{};  ///< a parameter belongs to the first that matches
+    std::string frozen{};              ///< parameters that get no update, patterns as ParamGroup::match
 };
 
 /// What changes from step to step.

@@ -138,7 +138,7 @@ class FaultsTest(CliTest):
     def test_unknown_command_and_flag(self):
         self.expect(run("trian", "x"), 2, "unknown command trian (did you mean train?)")
         self.expect(run("train", "x", "--job.seeed", 4), 2, "--job.seeed: unknown flag (did you mean job.seed?)")
-        self.expect(run("predict", "x"), 2, "not available yet")
+        self.expect(run("generate", "x"), 2, "not available yet")
 
     def test_damaged_checkpoint(self):
         self.expect(run("train", self.job()), 0)

@@ -81,29 +81,45 @@ std::vector<double> train(const nlohmann::json& curve, std::uint64_t moved, doub
     return losses;
 }
 
-double largest_deviation(const std::vector<double>& losses, const std::vector<double>& from) {
-    double largest = 0;
-    for (std::size_t i = 0; i < from.size(); ++i)
-        largest = std::max(largest, std::abs(losses.at(i) - from[i]));
-    return largest;
+/// For each step the largest deviation that eight moved runs have shown up to it, times three. A run that
+/// passes a kink (a ReLU or a maximum that falls to the other side) drifts much further from there on.
+std::vector<double> allowances(const nlohmann::json& curve, double momentum,
+                               const std::vector<double>& losses) {
+    std::vector<double> allowed(losses.size(), 0.0);
+    for (std::uint64_t moved = 1; moved <= 8; ++moved) {
+        const std::vector<double> other = train(curve, moved, momentum);
+        for (std::size_t s = 0; s < losses.size(); ++s)
+            allowed[s] = std::max(allowed[s], 3 * std::abs(other[s] - losses[s]));
+    }
+    for (std::size_t s = 1; s < allowed.size(); ++s) allowed[s] = std::max(allowed[s], allowed[s - 1]);
+    return allowed;
+}
+
+/// The step that uses the most of what is allowed, and how much: above 1 it is too far.
+std::pair<std::size_t, double> worst_step(const std::vector<double>& losses, const std::vector<double>& want,
+                                          const std::vector<double>& allowed) {
+    std::pair<std::size_t, double> worst{0, 0.0};
+    for (std::size_t s = 0; s < want.size(); ++s) {
+        const double used = std::abs(losses[s] - want[s]) / allowed[s];
+        if (!(used <= worst.second)) worst = {s, used};
+    }
+    return worst;
 }
 
 TEST(PyTorchCurve, FiftyStepsOfLeNetStayWithinWhatOneUnitInTheLastPlaceDoes) {
     const nlohmann::json& curve = golden().at("curve");
     const auto want = curve.at("losses").get<std::vector<double>>();
     const auto momentum = curve.at("momentum").get<double>();
+    EXPECT_LT(want.back(), 0.5 * want.front()) << "steps that teach nothing would show nothing";
     const std::vector<double> losses = train(curve, 0, momentum);
     ASSERT_EQ(losses.size(), want.size());
-    double allowed = 0;
-    for (std::uint64_t moved = 1; moved <= 8; ++moved)
-        allowed = std::max(allowed, 3 * largest_deviation(train(curve, moved, momentum), losses));
-    const double deviation = largest_deviation(losses, want);
-    RecordProperty("allowed", std::to_string(allowed * 1e9) + "e-9");
-    RecordProperty("deviation", std::to_string(deviation * 1e9) + "e-9");
-    EXPECT_LE(deviation, allowed);
-    EXPECT_LT(want.back(), 0.5 * want.front()) << "steps that teach nothing would show nothing";
-    const double other = largest_deviation(train(curve, 0, 0.999 * momentum), want);
-    EXPECT_GT(other, allowed) << "a momentum that is 0.1 % off goes unnoticed";
+    const std::vector<double> allowed = allowances(curve, momentum, losses);
+    const auto [step, used] = worst_step(losses, want, allowed);
+    EXPECT_LE(used, 1) << "step " << step << ": loss " << losses[step] << ", PyTorch has " << want[step];
+    RecordProperty("largest_part_of_what_is_allowed", std::to_string(used));
+    const double wrong = worst_step(train(curve, 0, 0.9999 * momentum), want, allowed).second;
+    EXPECT_GT(wrong, 1) << "a momentum that is 0.01 % off goes unnoticed";
+    RecordProperty("with_another_momentum", std::to_string(wrong));
 }
 
 }  // namespace

@@ -3,7 +3,7 @@ three networks, and the losses of fifty steps of one of them. The tests beside i
 values; they need neither Python nor PyTorch.
 
     python3 -m venv /tmp/golden && /tmp/golden/bin/pip install torch numpy xxhash
-    /tmp/golden/bin/python tests/parity/pytorch/make_golden.py
+    /tmp/golden/bin/python -B tests/parity/pytorch/make_golden.py
 
 Weights are the runtime's initial values at the seed; parameters with one axis (biases, and weights of batch
 norms) get a random offset in [-0.25, 0.25) on top, so that none hides behind a zero or a one. Samples and

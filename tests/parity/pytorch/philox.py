@@ -49,7 +49,7 @@ class RandomStream:
 
 
 def he_uniform(name, shape, seed):
-    """A weight [out, in, ...] uniform in [-scale, scale), scale = sqrt(6 / fan in), rounded to fp32 as the runtime does."""
+    """A weight [out, in, ...] uniform in [-scale, scale), scale = sqrt(6 / fan in), rounded to fp32 as it is there."""
     scale = numpy.float32(numpy.sqrt(6.0 / numpy.prod(shape[1:])))
     unit = RandomStream(seed, "init/" + name).centred(int(numpy.prod(shape))).astype(numpy.float32)
     return (scale * unit).reshape(shape)

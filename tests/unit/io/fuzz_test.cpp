@@ -235,5 +235,108 @@ TEST(Fuzz, ShardBytes) {
     });
 }
 
+/// HDF5's own checksums catch most flipped bytes, so these files are whole and what stands in them is wrong:
+/// each attribute right, absent, of another type, or of a value that cannot be.
+class WrongHeader {
+  public:
+    WrongHeader(const hdf5::Attributes& root, Dice& dice) : root_(root), dice_(dice) {}
+
+    void number(const std::string& name, std::int64_t right) const {
+        constexpr std::array<std::int64_t, 8> odd{-1,        0,         3,       100'000,
+                                                  INT64_MAX, INT64_MIN, 1 << 20, 1LL << 40};
+        if (other_kind(name)) return;
+        root_.put_int(name, dice_.below(16) == 0 ? odd[dice_.below(odd.size())] : right);
+    }
+    void text(const std::string& name, const std::string& right) const {
+        if (other_kind(name)) return;
+        root_.put_text(name, dice_.below(16) == 0 ? std::string(dice_.below(40), '\xff') : right);
+    }
+    void doubles(const std::string& name, std::size_t right) const {
+        if (other_kind(name)) return;
+        root_.put_doubles(name, std::vector<double>(dice_.below(16) == 0 ? dice_.below(50) : right, NAN));
+    }
+    void ints(const std::string& name, std::vector<std::int64_t> right) const {
+        if (other_kind(name)) return;
+        if (dice_.below(16) == 0) right.push_back(static_cast<std::int64_t>(dice_.below(5)) - 2);
+        root_.put_ints(name, right);
+    }
+
+  private:
+    bool other_kind(const std::string& name) const {
+        switch (dice_.below(48)) {
+            case 0:
+                return true;  // absent
+            case 1:
+                root_.put_doubles(name, {1.5, 2.5});
+                return true;
+            case 2:
+                root_.put_texts(name, {"one", "two"});
+                return true;
+            case 3:
+                root_.put_ints(name, {});
+                return true;
+            default:
+                return false;
+        }
+    }
+    const hdf5::Attributes& root_;
+    Dice& dice_;
+};
+
+void write_wrong_shard(const fs::path& path, Dice& dice) {
+    hdf5::File file = hdf5::File::create(path);
+    {
+        const hdf5::Attributes root = file.attributes();
+        const WrongHeader wrong(root, dice);
+        constexpr std::array<std::string_view, 4> kinds{target_class, target_multi_hot, target_float,
+                                                        "words"};
+        const std::string kind(kinds[dice.below(8) == 0 ? dice.below(4) : 1]);
+        wrong.text("format", std::string(shard_format_name));
+        wrong.number("schema", 2);
+        wrong.number("shard", 0);
+        wrong.number("shards", 1);
+        wrong.number("classes", 2);
+        root.put_texts("class_names", {"a", "b"});
+        wrong.text("target_kind", kind);
+        wrong.ints("target_shape", {2});
+        wrong.text("source", "s");
+        wrong.text("licence", "l");
+        wrong.number("import_seed", 1);
+        wrong.doubles("mean", 3);
+        wrong.doubles("std", 3);
+        wrong.text("fingerprint", "0123456789abcdef");
+        for (const char* split : split_names) {
+            const std::string group = std::string("/") + split;
+            file.create_group(group);
+            if (dice.below(30) == 0) continue;
+            const std::int64_t rows = dice.below(3) == 0 ? 1LL << dice.below(50) : 0;
+            const std::int64_t chunk = dice.below(10) == 0 ? 7 : 16'384;
+            const DType dtype = dice.below(20) == 0 ? DType::f16 : DType::u8;
+            static_cast<void>(file.create_chunked(group + "/x", {dtype, rows, chunk, Shape{3}, false}));
+            static_cast<void>(file.create_chunked(group + "/y", {DType::u8, rows, chunk, Shape{2}, false}));
+            file.write_u64(group + "/x_xxh3", std::vector<std::uint64_t>(dice.below(3)));
+            file.write_u64(group + "/y_xxh3", std::vector<std::uint64_t>(dice.below(3)));
+        }
+    }
+    file.close();
+}
+
+TEST(Fuzz, ShardHeaders) {
+    const TemporaryFolder folder(quick_place());
+    fs::create_directories(folder / "set");
+    const std::int64_t count = cases() / 4;  // writing one takes most of the time
+    for (std::int64_t i = 0; i < count && !HasFailure(); ++i) {
+        Dice dice("fuzz/shard-headers", i);
+        write_wrong_shard(folder / "set/shard-00.h5", dice);
+        // Far too many rows are no reason to make a list of blocks for each.
+        refused(i, [&] { static_cast<void>(read_shard_header(folder / "set/shard-00.h5")); });
+        refused(i, [&] { static_cast<void>(read_shard_sums(folder / "set/shard-00.h5")); });
+        refused(i, [&] {
+            static_cast<void>(read_block_index(folder / "set/shard-00.h5", "train", "0123456789abcdef"));
+        });
+        refused(i, [&] { verify_data_set(folder / "set").require_good(); });
+    }
+}
+
 }  // namespace
 }  // namespace trireme::io

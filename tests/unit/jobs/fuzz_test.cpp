@@ -38,11 +38,15 @@ struct Outcomes {
     std::int64_t refused = 0;
 };
 
+/// The parameter is the shard: which ten thousand of all cases.
+class Fuzz : public testing::TestWithParam<int> {};
+
 template <class Parse>
-Outcomes fuzz(const test::Mutations& mutations, Parse parse) {
+Outcomes fuzz(const test::Mutations& mutations, int shard, Parse parse) {
     Outcomes outcomes;
     const std::int64_t before = peak_memory();
-    for (std::int64_t index = 0; index < test::fuzz_cases(); ++index) {
+    const std::int64_t first = shard * test::fuzz_cases;
+    for (std::int64_t index = first; index < first + test::fuzz_cases; ++index) {
         const std::string text = mutations.text(index);
         try {
             parse(text);
@@ -68,7 +72,7 @@ const std::string nested_repeats =
     "\"fc\"\n"
     "out_features = \"classes\"\n[[layer]]\ntype = \"mse\"\n";
 
-TEST(Fuzz, ModelFiles) {
+TEST_P(Fuzz, ModelFiles) {
     const test::Mutations mutations({text_of(recipes / "residual-net.toml"), nested_repeats},
                                     {"99999999999999999999",
                                      "9223372036854775807",
@@ -111,14 +115,14 @@ TEST(Fuzz, ModelFiles) {
     spec.data = ModelData{"datasets/d", Shape{8, 8, 3}, "class", Shape{}, 10};
     ModelSpec alone;
     std::int64_t turn = 0;
-    const Outcomes outcomes = fuzz(mutations, [&](const std::string& text) {
+    const Outcomes outcomes = fuzz(mutations, GetParam(), [&](const std::string& text) {
         (void)model_from_toml(text, "net.toml", ++turn % 2 == 0 ? spec : alone);
     });
     EXPECT_GT(outcomes.accepted, 100);
     EXPECT_GT(outcomes.refused, 1000);
 }
 
-TEST(Fuzz, JobFiles) {
+TEST_P(Fuzz, JobFiles) {
     const std::filesystem::path file =
         std::filesystem::path(testing::TempDir()) / ("fuzz_" + std::to_string(::getpid()) + ".cfg");
     const test::Mutations mutations({text_of(recipes / "lenet-mnist.cfg"), text_of(recipes / "resnet50.cfg")},
@@ -150,7 +154,7 @@ TEST(Fuzz, JobFiles) {
                                      "true",
                                      "4G",
                                      "auto"});
-    const Outcomes outcomes = fuzz(mutations, [&](const std::string& text) {
+    const Outcomes outcomes = fuzz(mutations, GetParam(), [&](const std::string& text) {
         std::ofstream(file, std::ios::binary) << text;
         (void)load_job(file, {});
     });
@@ -158,6 +162,8 @@ TEST(Fuzz, JobFiles) {
     EXPECT_GT(outcomes.accepted, 100);
     EXPECT_GT(outcomes.refused, 1000);
 }
+
+INSTANTIATE_TEST_SUITE_P(Shards, Fuzz, testing::Range(0, test::fuzz_shards()));
 
 }  // namespace
 }  // namespace trireme::jobs

@@ -163,6 +163,8 @@ struct Wrong {
     std::vector<std::string> told;  ///< each must be in the message
 };
 
+void PrintTo(const Wrong& wrong, std::ostream* out) { *out << wrong.name; }
+
 class WrongModelFile : public testing::TestWithParam<Wrong> {};
 
 TEST_P(WrongModelFile, IsToldWithLineAndRule) {
@@ -253,6 +255,10 @@ const std::vector<Wrong> wrong_files{
     {"dots",
      "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a = 1\n",
      {"net.toml:1: more than 32 dots"}},
+    // What the fuzz test found: toml++ 3.3 breaks its own preconditions on these.
+    {"brackets", "[[[1]]]\n", {"net.toml:1: is not TOML: [ at the start"}},
+    {"bracket_and_sign", flat + "[&", {"net.toml:4: is not TOML: [ at the start"}},
+    {"brackets_and_equals", "[[=", {"net.toml:1: is not TOML: [ at the start"}},
 };
 
 INSTANTIATE_TEST_SUITE_P(Files, WrongModelFile, testing::ValuesIn(wrong_files),
@@ -273,6 +279,11 @@ TEST(ModelFile, RepeatBlocksTellAMistakeOnceAndKeepTheirNames) {
                                       "\"d\"\np = 2\n" +
                                       head + "inputs = \"r.2.d\"\n");
     EXPECT_EQ(text, "net.toml:11: layer r.0.d: p = 2: must be a number from 0 to 0.999");
+}
+
+TEST(ModelFile, AMistakeThatIsReadTwiceIsToldOnce) {
+    EXPECT_EQ(mistakes(flat + head + "[[layer]]\ntype = \"cross-entropy\"\ninputs = 3\n"),
+              "net.toml:10: loss: inputs = 3: must be one name in quotes");
 }
 
 TEST(ModelFile, WhatItMayAskForIsBounded) {
