@@ -32,8 +32,9 @@ struct Position {
 /// What an evaluation at a position said: "val_loss", "val_accuracy".
 using Metrics = std::map<std::string, double>;
 
-/// Host memory that the rank that saves (rank 0) needs for the copy of its state.
-[[nodiscard]] Bytes checkpoint_copy_bytes(const ModelState& state);
+/// Host memory that the rank that saves (rank 0) takes for the copy of its state: parameters, buffers and
+/// optimizer state, each tensor from a multiple of 64 bytes on.
+[[nodiscard]] Bytes checkpoint_copy_bytes(const layers::ModelGraph& graph, const OptimizerSpec& optimizer);
 
 /// The saves of one run. All ranks have one and call it alike; state is replicated, so rank 0 alone copies
 /// and writes.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "jobs/checkpointing.hpp"
 #include "jobs/models/model_spec.hpp"
 #include "jobs/version.hpp"
 #include "layers/rewrite/rewrite.hpp"
@@ -114,6 +115,7 @@ Bytes PlannedJob::data_memory(int rank) const {
 MemoryReport PlannedJob::memory(int rank) const {
     MemoryReport report = Executor::planned_memory(*plan_, rank, spec_.optimizer, eval_rows());
     report.data = data_memory(rank);
+    if (rank == 0) report.checkpoint = checkpoint_copy_bytes(*graph_, spec_.optimizer);
     return report;
 }
 
@@ -155,6 +157,7 @@ std::string PlannedJob::memory_text(int rank) const {
                        fmt::format("(a full step needs {}, lower bound {})", human_bytes(step.size),
                                    human_bytes(step.lower_bound)));
     text += memory_row("data pipeline", report.data);
+    text += memory_row("checkpoint copy", report.checkpoint);
     text += memory_row("total", report.total(), "beside the process itself: code, libraries, MPI");
     text += "arena of a full step:\n";
     for (std::size_t i = 0; i < step.buffers.size(); ++i) {

@@ -47,6 +47,7 @@ nlohmann::ordered_json memory_json(const MemoryReport& report) {
             {"gradients", report.gradients.value},
             {"arena", report.arena.value},
             {"data", report.data.value},
+            {"checkpoint", report.checkpoint.value},
             {"total", report.total().value}};
 }
 

@@ -25,13 +25,15 @@ struct ParserGaveUp {};
 namespace trireme::jobs {
 namespace {
 
-/// Counts what nests, line by line, before the parser recurses into it.
+/// Counts what nests, line by line, before the parser recurses into it, and finds what the parser cannot
+/// take.
 class BoundsScan {
   public:
     BoundsScan(std::string_view text, std::string_view file) : text_(text), file_(file) {}
 
     void run() {
-        for (at_ = 0; at_ < text_.size(); ++at_) {
+        constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+        for (at_ = text_.starts_with(byte_order_mark) ? 3 : 0; at_ < text_.size(); ++at_) {
             const char c = text_[at_];
             if (c == '\n') {
                 ++line_;
@@ -40,6 +42,9 @@ class BoundsScan {
                 at_ = std::min(text_.find('\n', at_), text_.size()) - 1;
             } else if (c == '"' || c == '\'') {
                 skip_string(c);
+            } else if (static_cast<unsigned char>(c) >= 0x80) {
+                // toml++ 3.3 takes some of these for impossible when it looks for blanks.
+                refuse("letters outside ASCII stand in quotes and comments only");
             } else if (c == '.') {
                 if (++dots_ > most_dots) refuse(fmt::format("more than {} dots in one line", most_dots));
             } else if (c == '[' || c == '{') {

@@ -37,9 +37,12 @@ struct MemoryReport {
     Bytes parameters{};
     Bytes optimizer_state{};
     Bytes gradients{};
-    Bytes arena{};  ///< activations, their gradients, kernel state and scratch, shared by all programs
-    Bytes data{};   ///< batch buffers and block windows of the data pipeline
-    [[nodiscard]] Bytes total() const { return parameters + optimizer_state + gradients + arena + data; }
+    Bytes arena{};       ///< activations, their gradients, kernel state and scratch, shared by all programs
+    Bytes data{};        ///< batch buffers and block windows of the data pipeline
+    Bytes checkpoint{};  ///< copy of the state that is being saved; of the rank that saves
+    [[nodiscard]] Bytes total() const {
+        return parameters + optimizer_state + gradients + arena + data + checkpoint;
+    }
 };
 
 class ParallelPlan {

@@ -94,6 +94,12 @@ TEST(ModelFile, LayersReadThePreviousOneByDefault) {
     EXPECT_EQ(graph.tensor(graph.target()).dtype, DType::i32);
 }
 
+TEST(ModelFile, CommentsMayBeInAnyLanguage) {
+    EXPECT_EQ(
+        graph_of("\xEF\xBB\xBF# caf\xC3\xA9 \xE3\x80\x80\nname = \"n\" # \xC3\xA9\r\n" + flat + head).name(),
+        "n");
+}
+
 TEST(ModelFile, RepeatBlocksNest) {
     const layers::ModelGraph graph = graph_of(
         "[[layer]]\ntype = \"flatten\"\n[[layer]]\ntype = \"repeat\"\nname = \"a\"\ncount = 2\n"
@@ -258,6 +264,7 @@ const std::vector<Wrong> wrong_files{
     // What the fuzz test found: toml++ 3.3 breaks its own preconditions on these.
     {"brackets", "[[[1]]]\n", {"net.toml:1: is not TOML: [ at the start"}},
     {"bracket_and_sign", flat + "[&", {"net.toml:4: is not TOML: [ at the start"}},
+    {"no_ascii", flat + "k\xC3\xA9y = 1\n", {"net.toml:4: letters outside ASCII"}},
     {"brackets_and_equals", "[[=", {"net.toml:1: is not TOML: [ at the start"}},
 };
 
