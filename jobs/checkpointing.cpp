@@ -170,12 +170,20 @@ std::string Position::str() const {
                        cursor.step_in_epoch, skipped);
 }
 
-Bytes checkpoint_copy_bytes(const ModelState& state) { return io::AsyncSaver::copy_bytes(slices_of(state)); }
+Bytes checkpoint_copy_bytes(const layers::ModelGraph& graph, const OptimizerSpec& optimizer) {
+    const auto tensors_a_param = static_cast<std::int64_t>(1 + state_names(optimizer).size());
+    Bytes bytes{};
+    for (const layers::ParamSpec& spec : graph.params())
+        bytes += io::AsyncSaver::copy_bytes(bytes_of(spec.shape.elements(), DType::f32)) * tensors_a_param;
+    for (const layers::BufferSpec& spec : graph.buffers())
+        bytes += io::AsyncSaver::copy_bytes(bytes_of(spec.shape.elements(), DType::f32));
+    return bytes;
+}
 
 Checkpointer::Checkpointer(const PlannedJob& job, const ModelState& state, comm::Communicator& comm,
                            std::int64_t start)
     : job_(job), state_(state), comm_(comm), start_(start), saved_step_(start == 0 ? -1 : start) {
-    if (comm.rank() == 0) saver_.emplace(checkpoint_copy_bytes(state));
+    if (comm.rank() == 0) saver_.emplace(checkpoint_copy_bytes(job.graph(), job.spec().optimizer));
 }
 
 bool Checkpointer::is_due(const Position& position, const Metrics& metrics) const {

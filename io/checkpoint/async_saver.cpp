@@ -12,8 +12,7 @@ namespace {
 constexpr std::int64_t alignment = 64;
 
 std::int64_t room_for(const SavedSlice& slice) {
-    const auto bytes = static_cast<std::int64_t>(slice.data.size());
-    return (bytes + alignment - 1) / alignment * alignment;
+    return AsyncSaver::copy_bytes(Bytes(static_cast<std::int64_t>(slice.data.size()))).value;
 }
 
 }  // namespace
@@ -30,10 +29,8 @@ AsyncSaver::~AsyncSaver() {
     }
 }
 
-Bytes AsyncSaver::copy_bytes(std::span<const SavedSlice> slices) {
-    std::int64_t bytes = 0;
-    for (const SavedSlice& slice : slices) bytes += room_for(slice);
-    return Bytes(bytes);
+Bytes AsyncSaver::copy_bytes(Bytes data) {
+    return Bytes((data.value + alignment - 1) / alignment * alignment);
 }
 
 void AsyncSaver::start(SaveRequest request, std::span<const SavedSlice> slices, const Deadline& deadline) {
@@ -76,10 +73,11 @@ void AsyncSaver::raise() {
 }
 
 void AsyncSaver::copy(std::span<const SavedSlice> slices) {
-    ensure(copy_bytes(slices) <= region_.size(), "the planned copy of a checkpoint holds its slices");
     copied_.clear();
     std::int64_t at = 0;
     for (const SavedSlice& slice : slices) {
+        ensure(at + room_for(slice) <= region_.size().value,
+               "the planned copy of a checkpoint holds its slices");
         std::byte* to = region_.data() + at;
         if (!slice.data.empty()) std::memcpy(to, slice.data.data(), slice.data.size());
         copied_.push_back({slice.spec, {to, slice.data.size()}});

@@ -164,7 +164,7 @@ SaveRequest request(const fs::path& dir, std::int64_t step) {
 TEST(AsyncSaver, SavesWhatWasThereWhenItWasCalled) {
     const TemporaryFolder folder;
     State state;
-    AsyncSaver saver(AsyncSaver::copy_bytes(state.slices()));
+    AsyncSaver saver(Bytes(4032));  // 4,000 bytes of values
     for (const std::int64_t step : {1, 2, 3, 4, 5}) {
         state.set(step);
         saver.start(request(folder.path(), step), state.slices(), late());
@@ -180,7 +180,7 @@ TEST(AsyncSaver, SavesWhatWasThereWhenItWasCalled) {
 TEST(AsyncSaver, TheNextSaveWaitsForTheOneBefore) {
     const TemporaryFolder folder;
     State state;
-    AsyncSaver saver(AsyncSaver::copy_bytes(state.slices()));
+    AsyncSaver saver(Bytes(4032));  // 4,000 bytes of values
     std::atomic<bool> go{false};
     std::atomic<bool> first_done{false};
     SaveRequest slow = request(folder.path(), 1);
@@ -205,7 +205,7 @@ TEST(AsyncSaver, ErrorsSurfaceOnceWithTheirClass) {
     const TemporaryFolder folder;
     write_text_file(folder / "file", "no folder");
     State state;
-    AsyncSaver saver(AsyncSaver::copy_bytes(state.slices()));
+    AsyncSaver saver(Bytes(4032));  // 4,000 bytes of values
     saver.start(request(folder / "file", 1), state.slices(), late());
     EXPECT_THROW(saver.wait(late()), DataError);
     saver.check();
@@ -230,11 +230,18 @@ TEST(AsyncSaver, ErrorsSurfaceOnceWithTheirClass) {
     EXPECT_THAT(steps_in(folder / "set"), ElementsAre(4));
 }
 
+TEST(AsyncSaver, MoreThanThePlannedCopyIsOurMistake) {
+    const TemporaryFolder folder;
+    const State state;
+    AsyncSaver saver(Bytes(3968));
+    EXPECT_THROW(saver.start(request(folder.path(), 1), state.slices(), late()), InternalError);
+}
+
 TEST(AsyncSaver, TheEndOfARunWaitsForItsSave) {
     const TemporaryFolder folder;
     State state;
     {
-        AsyncSaver saver(AsyncSaver::copy_bytes(state.slices()));
+        AsyncSaver saver(Bytes(4032));  // 4,000 bytes of values
         saver.start(request(folder.path(), 9), state.slices(), late());
     }
     EXPECT_THAT(steps_in(folder.path()), ElementsAre(9));
