@@ -10,9 +10,7 @@ constexpr std::int64_t max_extent = 65'535;
 
 }  // namespace
 
-void ImageFile::refuse(const std::string& what) const {
-    throw DataError(fmt::format("{}: {}", name, what));
-}
+void ImageFile::refuse(const std::string& what) const { throw DataError(fmt::format("{}: {}", name, what)); }
 
 void ImageFile::require_extents(std::int64_t height, std::int64_t width) const {
     if (height < 1 || width < 1 || height > max_extent || width > max_extent || height * width > max_pixels) {
