@@ -100,9 +100,10 @@ std::int64_t PlannedJob::eval_rows() const {
 }
 
 Bytes PlannedJob::data_memory(int rank) const {
-    io::LoaderGeometry geometry;
+    io::LoaderGeometry geometry;  // without a data set: bytes for samples, a class for a target
     geometry.sample_elements = graph_->tensor(graph_->input()).shape.elements().value;
-    geometry.sample_bytes = geometry.sample_elements * (data_ ? size_of(data_->x_dtype) : 1);
+    geometry.sample_bytes = geometry.sample_elements;
+    if (data_) geometry = io::geometry_of(*data_, 0, 0);
     geometry.batch_samples = plan_->rank_samples(rank, StepKind::full);
     geometry.runs = plan_->owned(rank).size();
     const Bytes training = io::planned_bytes(geometry, spec_.data.loader);

@@ -46,7 +46,7 @@ import_mnist() {
     fi
     # A folder that does not pass is set aside, never deleted: it may be somebody's work.
     if [ -e "$dataset" ]; then mv "$dataset" "$dataset.damaged.$(date +%s)"; fi
-    "$trireme" data import --source idx:data/mnist --out "$dataset" --shards 4 --split given
+    "$trireme" data import --source idx:data/mnist --out "$dataset" --shards 4 --split train=0.95,val=0.05
 }
 
 train() {

@@ -87,8 +87,14 @@ std::vector<CheckpointEntry> superseded(std::vector<CheckpointEntry> entries, co
 bool is_better(const std::string& metric, double a, double b) { return metric == "val_loss" ? a < b : a > b; }
 
 void remove_superseded(const fs::path& dir, const KeepPolicy& policy) {
-    for (const CheckpointEntry& entry : superseded(entries_of(dir, policy.best), policy))
-        remove_or_warn(entry.folder);
+    for (const CheckpointEntry& entry : superseded(entries_of(dir, policy.best), policy)) {
+        // Renamed first: a job that is killed while it removes leaves what clear_leftovers knows, not half a
+        // checkpoint.
+        const fs::path doomed = temporary_step_folder(dir, entry.step);
+        std::error_code error;
+        fs::rename(entry.folder, doomed, error);
+        remove_or_warn(error ? entry.folder : doomed);
+    }
 }
 
 std::vector<std::int64_t> set_aside_later(const fs::path& dir, std::int64_t from, std::int64_t saved) {
@@ -121,6 +127,11 @@ void clear_leftovers(const fs::path& dir) {
         std::error_code error;
         fs::rename(path, successor, error);
         if (error) log::warn("{}: cannot get its name back: {}", path.string(), error.message());
+    }
+    bool newer_is_complete = false;
+    for (const CheckpointFolder& folder : step_folders(dir)) {
+        if (!folder.complete && newer_is_complete) remove_or_warn(folder.folder);
+        newer_is_complete = newer_is_complete || folder.complete;
     }
 }
 
