@@ -174,7 +174,7 @@ class ResumeTest(CliTest):
         often = ("--job.steps", 60, "--checkpoint.every", 1, "--checkpoint.keep", 2, "--model.hidden", "256,128")
         self.train("whole", *often)
         dice = random.Random(time.time_ns())
-        moments = 100 if ALL else 10
+        moments = 100 if ALL else 5
         restarted = 0
         for moment in range(moments):
             name = f"run{restarted}"
