@@ -298,6 +298,8 @@ void TrainingRun::write_summary(const std::string& status) {
     for (const auto& [name, version] : versions()) libraries[name] = version;
     const nlohmann::ordered_json none;
     const bool trained = !step_seconds_.empty();
+    const std::string params_sha256 = state_.params_sha256();
+    const double median_ms = quantile(step_seconds_, 0.5) * 1e3;
     const MemoryReport memory = job_.memory(0);
     const double steps = std::max<double>(1, static_cast<double>(step_seconds_.size()));
     const nlohmann::ordered_json summary{
@@ -317,12 +319,12 @@ void TrainingRun::write_summary(const std::string& status) {
         {"samples_per_s",
          trained ? nlohmann::ordered_json(static_cast<double>(samples_) / split_.total) : none},
         {"step_ms",
-         {{"median", quantile(step_seconds_, 0.5) * 1e3},
+         {{"median", median_ms},
           {"p10", quantile(step_seconds_, 0.1) * 1e3},
           {"p90", quantile(step_seconds_, 0.9) * 1e3}}},
         {"seconds", seconds_since(begin_)},
         {"parameters", job_.graph().parameter_count().value},
-        {"params_sha256", state_.params_sha256()},
+        {"params_sha256", params_sha256},
         {"state_sha256", state_.state_sha256(position_.str())},
         {"step_time_split",
          {{"data_wait", split_.data_wait / steps},
@@ -336,10 +338,10 @@ void TrainingRun::write_summary(const std::string& status) {
     folder_->write("summary.json", summary.dump(2) + '\n');
     fmt::print("{}: step {}, loss {:.4f}, {:.0f} samples/s, step {:.2f} ms (median)\n", status,
                position_.step, last_loss_, trained ? static_cast<double>(samples_) / split_.total : 0.0,
-               quantile(step_seconds_, 0.5) * 1e3);
+               median_ms);
     fmt::print("memory of rank 0: planned {}, process {}\n", human_bytes(memory.total()),
                human_bytes(peak_resident_memory()));
-    fmt::print("parameters sha256 {}\nrun folder {}\n", state_.params_sha256(), folder_->path().string());
+    fmt::print("parameters sha256 {}\nrun folder {}\n", params_sha256, folder_->path().string());
 }
 
 }  // namespace trireme::jobs
