@@ -81,6 +81,40 @@ std::filesystem::path DataSetInfo::shard_path(int index) const {
     return folder / shard_file_name(index, shards);
 }
 
+std::int64_t DataSetInfo::block_samples() const {
+    if (context > 0) return windows_in(block_tokens, context);
+    return is_stream() ? block_tokens : block_samples_for(sample_bytes(), target_bytes());
+}
+
+std::int64_t windows_in(std::int64_t tokens, std::int64_t context) {
+    return std::max<std::int64_t>(tokens / context - 1, 0);
+}
+
+DataSetInfo with_windows(DataSetInfo stream, std::int64_t context) {
+    ensure(stream.is_stream() && stream.context == 0 && context >= 1, "windows of a stream as it is stored");
+    std::int64_t longest = 0;
+    for (auto& [name, split] : stream.splits) {
+        split.samples = 0;
+        for (BlockRef& block : split.blocks) {
+            if (name == "train") longest = std::max(longest, block.samples);
+            block.tokens = block.samples;
+            block.samples = windows_in(block.tokens, context);
+            split.samples += block.samples;
+        }
+        std::erase_if(split.blocks, [](const BlockRef& block) { return block.samples == 0; });
+    }
+    if (longest > 0 && stream.splits["train"].samples == 0) {
+        throw ConfigError(fmt::format(
+            "model.context = {}: no block of {} has two windows of so many tokens: the longest has {}; "
+            "take a context of {} or less, or import a longer text",
+            context, stream.folder.string(), longest, longest / 2));
+    }
+    stream.context = context;
+    stream.sample_shape = Shape{context};
+    stream.target_shape = Shape{context};
+    return stream;
+}
+
 const SplitInfo& DataSetInfo::split(const std::string& name) const {
     const auto found = splits.find(name);
     if (found != splits.end() && found->second.samples > 0) return found->second;
@@ -123,6 +157,8 @@ std::string set_fingerprint(const DataSetInfo& set, const std::vector<ShardSums>
                                    set.import_seed);
     // Schema 1 knew no vectors: its digests stay what they were.
     if (set.schema >= 2) text += fmt::format("targets {}\n", set.target_shape.str());
+    if (set.is_stream())
+        text += fmt::format("stream {} {} {}\n", set.block_tokens, set.tokenizer, set.tokenizer_xxh3);
     text += fmt::format("{}\n{}\n", set.source, set.licence);
     for (const std::string& name : set.class_names) text += name + "\n";
     for (std::size_t c = 0; c < set.mean.size(); ++c)
@@ -131,7 +167,10 @@ std::string set_fingerprint(const DataSetInfo& set, const std::vector<ShardSums>
         for (const char* name : split_names) {
             const SplitSums& sums = shard.at(name);
             text += fmt::format("{} {}\n", name, sums.samples);
-            for (std::size_t b = 0; b < sums.x.size(); ++b) text += hex64(sums.x[b]) + hex64(sums.y[b]);
+            for (std::size_t b = 0; b < sums.x.size(); ++b) {
+                text += hex64(sums.x[b]);
+                if (!set.is_stream()) text += hex64(sums.y[b]);
+            }
         }
     }
     return hex64(xxh3(text));

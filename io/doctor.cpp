@@ -42,6 +42,10 @@ void examine_split(const DataSetInfo& info, const std::string& name, Evidence& e
             evidence.damage.emplace_back(error.what());
             continue;
         }
+        if (info.is_stream()) {
+            evidence.add_tokens(info, name, std::span(x).first(rows * x_bytes));
+            continue;
+        }
         count_targets(info, std::span(y).first(rows * y_bytes), evidence.class_samples[name]);
         for (std::size_t i = 0; i < rows; ++i) {
             const std::span<const std::byte> sample = std::span(x).subspan(i * x_bytes, x_bytes);
@@ -87,10 +91,11 @@ DoctorReport examine_data_set(const std::filesystem::path& folder) {
         if (split.samples > 0) examine_split(info, name, evidence);
     }
     DoctorReport report;
-    for (const Check check :
-         {check_damage, check_class_balance, check_duplicates, check_inputs, check_blocks}) {
-        check(info, evidence, report.findings);
-    }
+    const std::vector<Check> checks = info.is_stream()
+                                          ? std::vector<Check>{check_damage, check_tokens, check_blocks}
+                                          : std::vector<Check>{check_damage, check_class_balance,
+                                                               check_duplicates, check_inputs, check_blocks};
+    for (const Check check : checks) check(info, evidence, report.findings);
     return report;
 }
 

@@ -13,7 +13,7 @@ struct DataFinding {
     /// `bad` spoils training; `warn` is worth a look; `good` says that a check found nothing.
     enum class Status { good, warn, bad };
     Status status = Status::good;
-    std::string check;  ///< "damage", "class balance", "duplicates", "inputs", "blocks"
+    std::string check;  ///< "damage", "class balance", "duplicates", "inputs", "tokens", "blocks"
     std::string what;
     std::string remedy;  ///< empty where nothing is to be done
 };

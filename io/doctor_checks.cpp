@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "io/shard_format.hpp"
+#include "io/targets.hpp"
 #include "runtime/core/digest.hpp"
 #include "runtime/core/text.hpp"
 
@@ -55,7 +56,8 @@ std::string shortened(const std::vector<std::string>& items) {
 }  // namespace
 
 Evidence::Evidence(const DataSetInfo& info) {
-    const auto features = static_cast<std::size_t>(info.sample_shape[info.sample_shape.rank() - 1]);
+    const auto features =
+        static_cast<std::size_t>(info.is_stream() ? 0 : info.sample_shape[info.sample_shape.rank() - 1]);
     least.assign(features, std::numeric_limits<float>::infinity());
     most.assign(features, -std::numeric_limits<float>::infinity());
     std::int64_t samples = 0;
@@ -63,7 +65,15 @@ Evidence::Evidence(const DataSetInfo& info) {
         samples += split.samples;
         class_samples[name].assign(static_cast<std::size_t>(info.classes), 0);
     }
-    hashes.reserve(static_cast<std::size_t>(samples));
+    if (!info.is_stream()) hashes.reserve(static_cast<std::size_t>(samples));
+}
+
+void Evidence::add_tokens(const DataSetInfo& info, const std::string& split,
+                          std::span<const std::byte> tokens) {
+    std::vector<std::int64_t>& counts = class_samples.at(split);
+    const auto bytes = static_cast<std::size_t>(size_of(info.x_dtype));
+    for (std::size_t i = 0; i < tokens.size(); i += bytes)
+        ++counts[static_cast<std::size_t>(token_of(tokens.subspan(i, bytes)))];
 }
 
 void Evidence::add(const DataSetInfo& info, const SamplePlace& place, std::span<const std::byte> sample) {
@@ -202,6 +212,27 @@ void check_inputs(const DataSetInfo& info, Evidence& evidence, std::vector<DataF
                             "leave them out at the source: nothing can be learned from them"});
     }
     if (findings.size() == before) findings.push_back({Status::good, check, "finite, and they vary", ""});
+}
+
+void check_tokens(const DataSetInfo& info, Evidence& evidence, std::vector<DataFinding>& findings) {
+    const std::vector<std::int64_t>& train = evidence.class_samples.at("train");
+    std::int64_t used = 0;
+    std::int64_t unseen = 0;
+    for (std::size_t token = 0; token < train.size(); ++token) {
+        used += train[token] > 0 ? 1 : 0;
+        for (const char* other : {"val", "test"})
+            unseen += train[token] == 0 ? evidence.class_samples.at(other)[token] : 0;
+    }
+    const std::string what = fmt::format("{} of {} tokens come up in the train split", used, info.classes);
+    if (unseen == 0) {
+        findings.push_back({Status::good, "tokens", what, ""});
+        return;
+    }
+    findings.push_back(
+        {Status::warn, "tokens",
+         fmt::format("{}; {} places of the other splits have tokens that it does not have", what, unseen),
+         "cut the text elsewhere, or add such texts to the training part: nothing is learned of "
+         "tokens that never come up"});
 }
 
 void check_blocks(const DataSetInfo& info, Evidence&, std::vector<DataFinding>& findings) {

@@ -18,6 +18,8 @@ struct SamplePlace {
 struct Evidence {
     explicit Evidence(const DataSetInfo& info);
     void add(const DataSetInfo& info, const SamplePlace& place, std::span<const std::byte> sample);
+    /// Stored tokens of a stream.
+    void add_tokens(const DataSetInfo& info, const std::string& split, std::span<const std::byte> tokens);
 
     struct Hashed {
         std::uint64_t hash = 0;
@@ -26,7 +28,7 @@ struct Evidence {
     };
 
     std::vector<std::string> damage;  ///< messages of blocks that cannot be read
-    std::map<std::string, std::vector<std::int64_t>> class_samples;  ///< by split
+    std::map<std::string, std::vector<std::int64_t>> class_samples;  ///< by split; of a stream, by token
     std::vector<Hashed> hashes;                                      ///< of all samples
     std::int64_t blank = 0;  ///< samples with one value in all elements
     SamplePlace first_blank;
@@ -46,5 +48,7 @@ void check_class_balance(const DataSetInfo& info, Evidence& evidence, std::vecto
 void check_duplicates(const DataSetInfo& info, Evidence& evidence, std::vector<DataFinding>& findings);
 void check_inputs(const DataSetInfo& info, Evidence& evidence, std::vector<DataFinding>& findings);
 void check_blocks(const DataSetInfo& info, Evidence& evidence, std::vector<DataFinding>& findings);
+/// Of a stream: tokens that the train split does not have, which nothing can be learned of.
+void check_tokens(const DataSetInfo& info, Evidence& evidence, std::vector<DataFinding>& findings);
 
 }  // namespace trireme::io

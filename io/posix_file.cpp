@@ -1,10 +1,14 @@
 #include "io/posix_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <vector>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +103,22 @@ void PosixFile::will_need(std::int64_t offset, std::int64_t bytes) const noexcep
     ::posix_fadvise(descriptor_, offset, bytes, POSIX_FADV_WILLNEED);
 }
 
+void PosixFile::forget_cached() const noexcept { ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED); }
+
+double PosixFile::cached_share() const {
+    const auto bytes = static_cast<std::size_t>(size());
+    if (bytes == 0) return 0;
+    void* place = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, descriptor_, 0);
+    if (place == MAP_FAILED) fail(path_, "ask what is in memory");
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    std::vector<unsigned char> held((bytes + page - 1) / page);
+    const int result = ::mincore(place, bytes, held.data());
+    ::munmap(place, bytes);
+    if (result != 0) fail(path_, "ask what is in memory");
+    const auto count = std::ranges::count_if(held, [](unsigned char h) { return (h & 1U) != 0; });
+    return static_cast<double>(count) / static_cast<double>(held.size());
+}
+
 void PosixFile::sync() const {
     if (::fsync(descriptor_) != 0) fail(path_, "sync the file to the medium");
 }
@@ -115,9 +135,13 @@ void sync_folder(const std::filesystem::path& folder) {
 }
 
 void write_text_file(const std::filesystem::path& path, std::string_view text) {
-    const PosixFile file(path, PosixFile::Mode::create);
-    file.write_at(std::as_bytes(std::span(text)), 0);
-    file.sync();
+    const std::filesystem::path temporary = path.string() + ".tmp";
+    {
+        const PosixFile file(temporary, PosixFile::Mode::create);
+        file.write_at(std::as_bytes(std::span(text)), 0);
+        file.sync();
+    }
+    if (std::rename(temporary.c_str(), path.c_str()) != 0) fail(path, "give the written file its name");
 }
 
 std::string read_text_file(const std::filesystem::path& path, std::int64_t limit) {

@@ -15,13 +15,19 @@
 namespace trireme::io {
 
 inline constexpr std::string_view shard_format_name = "trireme-shard";
-inline constexpr std::int64_t shard_schema = 2;  ///< 1 had classes as targets alone
+/// The newest schema. 1 had classes as targets alone; 2 has vectors too, and is what sets of samples are
+/// still written as; 3 has streams of tokens.
+inline constexpr std::int64_t shard_schema = 3;
+inline constexpr std::int64_t stream_schema = 3;
 inline constexpr std::array<const char*, 3> split_names = {"train", "val", "test"};
 inline constexpr std::int64_t max_sample_bytes = std::int64_t{1} << 30;
 inline constexpr std::int64_t max_classes = std::int64_t{1} << 24;
 /// Extent of a sample's last axis, each of whose entries has a mean and a deviation.
 inline constexpr std::int64_t max_channels = std::int64_t{1} << 20;
 inline constexpr std::int64_t max_target_elements = std::int64_t{1} << 20;
+inline constexpr std::int64_t max_block_tokens = std::int64_t{1} << 24;
+inline constexpr std::int64_t max_vocabulary = std::int64_t{1} << 16;  ///< what 16 bits can tell apart
+inline constexpr const char* tokenizer_file_name = "tokenizer.json";
 inline constexpr int max_shards = 99'999;
 
 /// What one shard says of itself and of the whole set.
@@ -35,7 +41,7 @@ struct ShardHeader {
 struct SplitSums {
     std::int64_t samples = 0;
     std::vector<std::uint64_t> x;
-    std::vector<std::uint64_t> y;
+    std::vector<std::uint64_t> y;  ///< empty for a stream of tokens
 };
 /// By split name.
 using ShardSums = std::map<std::string, SplitSums>;

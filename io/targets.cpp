@@ -19,6 +19,26 @@ void store_class(std::int32_t label, std::span<std::byte> target) {
     std::memcpy(target.data(), &label, sizeof label);
 }
 
+std::int32_t token_of(std::span<const std::byte> token) {
+    std::int32_t value = 0;
+    ensure(token.size() == 1 || token.size() == 2, "a token is stored as uint8 or uint16");
+    std::memcpy(&value, token.data(), token.size());
+    return value;
+}
+
+void decode_tokens(const std::byte* stored, DType dtype, std::int64_t count, std::int32_t* out) {
+    if (dtype == DType::u8) {
+        const auto* tokens = reinterpret_cast<const std::uint8_t*>(stored);
+        std::copy(tokens, tokens + count, out);
+        return;
+    }
+    for (std::int64_t i = 0; i < count; ++i) {  // a window may begin at an odd address of a file's bytes
+        std::uint16_t token = 0;
+        std::memcpy(&token, stored + i * std::int64_t{sizeof token}, sizeof token);
+        out[i] = token;
+    }
+}
+
 std::string wrong_target(const DataSetInfo& set, std::span<const std::byte> target) {
     if (set.has_classes()) {
         const std::int32_t label = class_of(target);

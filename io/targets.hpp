@@ -18,6 +18,11 @@ namespace trireme::io {
 [[nodiscard]] std::int32_t class_of(std::span<const std::byte> target);
 void store_class(std::int32_t label, std::span<std::byte> target);
 
+/// The token that a stored one of 1 or 2 bytes is.
+[[nodiscard]] std::int32_t token_of(std::span<const std::byte> token);
+/// Writes `count` stored tokens as they are served, i32.
+void decode_tokens(const std::byte* stored, DType dtype, std::int64_t count, std::int32_t* out);
+
 /// Writes a stored vector as fp32.
 void decode_vector(const DataSetInfo& set, std::span<const std::byte> target, float* out);
 

@@ -5,6 +5,7 @@
 #include "io/pipeline/block_reader.hpp"
 #include "io/shard_format.hpp"
 #include "io/targets.hpp"
+#include "io/tokenizer.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
 
@@ -27,6 +28,14 @@ void verify_fingerprint(const DataSetInfo& info, VerifyReport& report) {
              fmt::format("{}: fingerprint {} stored, {} computed from metadata and checksums: a shard was "
                          "changed or replaced; import again",
                          info.folder.string(), info.fingerprint, found));
+    }
+}
+
+void verify_tokenizer(const DataSetInfo& info, VerifyReport& report) {
+    try {
+        static_cast<void>(tokenizer_of(info));
+    } catch (const DataError& error) {
+        note(report, error.what());
     }
 }
 
@@ -56,7 +65,7 @@ void verify_split(const DataSetInfo& info, const std::string& name, VerifyReport
 void count_targets(const DataSetInfo& info, std::span<const std::byte> targets,
                    std::vector<std::int64_t>& counts) {
     const auto row = static_cast<std::size_t>(info.target_bytes());
-    if (info.target_kind == target_float) return;
+    if (info.target_kind == target_float || info.is_stream()) return;
     for (std::size_t at = 0; at < targets.size(); at += row) {
         if (info.has_classes()) {
             ++counts[static_cast<std::size_t>(class_of(targets.subspan(at, row)))];
@@ -76,6 +85,7 @@ VerifyReport verify_data_set(const std::filesystem::path& folder) {
     const DataSetInfo info = open_data_set(folder);
     VerifyReport report;
     verify_fingerprint(info, report);
+    if (info.is_stream()) verify_tokenizer(info, report);
     for (const auto& [name, split] : info.splits) {
         if (split.samples > 0) verify_split(info, name, report);
     }
@@ -100,13 +110,14 @@ DataSetSummary summarize_data_set(const std::filesystem::path& folder) {
         part.blocks = static_cast<std::int64_t>(split.blocks.size());
         part.shard_samples.assign(static_cast<std::size_t>(info.shards), 0);
         part.class_samples.assign(
-            static_cast<std::size_t>(info.target_kind == target_float ? 0 : info.classes), 0);
+            static_cast<std::size_t>(info.target_kind == target_float || info.is_stream() ? 0 : info.classes),
+            0);
         if (split.samples == 0) continue;
         BlockReader reader(info, name);
         for (std::size_t b = 0; b < split.blocks.size(); ++b) {
             const auto rows =
                 std::span(y).first(static_cast<std::size_t>(split.blocks[b].samples) * target_bytes);
-            reader.read_targets(static_cast<std::int64_t>(b), rows, scratch);
+            if (!info.is_stream()) reader.read_targets(static_cast<std::int64_t>(b), rows, scratch);
             count_targets(info, rows, part.class_samples);
             part.shard_samples[static_cast<std::size_t>(split.blocks[b].shard)] += split.blocks[b].samples;
         }
@@ -124,6 +135,7 @@ std::string DataSetSummary::json() const {
     object["target_kind"] = info.target_kind;
     object["target_shape"] = info.target_shape.dims();
     object["classes"] = info.classes;
+    if (info.is_stream()) object["tokenizer"] = info.tokenizer;
     object["class_names"] = info.class_names;
     object["mean"] = info.mean;
     object["std"] = info.stddev;
@@ -147,12 +159,16 @@ std::string DataSetSummary::json() const {
 std::string DataSetSummary::text() const {
     std::string lines = fmt::format("{}: {} shards, {}, fingerprint {}\n", info.folder.string(), info.shards,
                                     human_bytes(Bytes(bytes_on_disk)), info.fingerprint);
-    const std::string targets = info.has_classes()
-                                    ? fmt::format("{} classes", info.classes)
-                                    : fmt::format("targets {} {}", info.target_kind, info.target_shape.str());
-    lines += fmt::format("samples {} {}, {}, blocks of {} samples\n", info.sample_shape.str(),
-                         name_of(info.x_dtype), targets, block_samples);
-    if (info.mean.size() <= 4) {
+    const std::string targets =
+        info.is_stream()     ? fmt::format("tokens of {}, {} different ones", info.tokenizer, info.classes)
+        : info.has_classes() ? fmt::format("{} classes", info.classes)
+                             : fmt::format("targets {} {}", info.target_kind, info.target_shape.str());
+    lines += info.is_stream()
+                 ? fmt::format("{}, stored as {}, blocks of {} tokens\n", targets, name_of(info.x_dtype),
+                               block_samples)
+                 : fmt::format("samples {} {}, {}, blocks of {} samples\n", info.sample_shape.str(),
+                               name_of(info.x_dtype), targets, block_samples);
+    if (!info.mean.empty() && info.mean.size() <= 4) {
         lines +=
             fmt::format("mean {:.6f}, std {:.6f}\n", fmt::join(info.mean, " "), fmt::join(info.stddev, " "));
     }
@@ -160,7 +176,8 @@ std::string DataSetSummary::text() const {
         fmt::format("source {}, licence {}, import seed {}\n", info.source, info.licence, info.import_seed);
     for (const char* name : split_names) {
         const SplitSummary& part = splits.at(name);
-        lines += fmt::format("{:<5} {:>9} samples in {} blocks\n", name, part.samples, part.blocks);
+        lines += fmt::format("{:<5} {:>9} {} in {} blocks\n", name, part.samples,
+                             info.is_stream() ? "tokens" : "samples", part.blocks);
     }
     return lines;
 }

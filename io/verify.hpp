@@ -25,7 +25,8 @@ struct VerifyReport {
     void require_good() const;
 };
 
-/// Reads every block of every split, compares checksums, counts, label ranges and the fingerprint. What keeps
+/// Reads every block of every split, compares checksums, counts, label ranges, the fingerprint and a
+/// tokenizer's checksum. What keeps
 /// the set from being opened at all (a missing or cut shard, another schema) is thrown as DataError.
 [[nodiscard]] VerifyReport verify_data_set(const std::filesystem::path& folder);
 
@@ -33,11 +34,11 @@ struct SplitSummary {
     std::int64_t samples = 0;
     std::int64_t blocks = 0;
     std::vector<std::int64_t> shard_samples;  ///< by shard
-    /// By class, or by element of a 0/1 vector the samples that have a 1 there; empty for floats.
+    /// By class, or by element of a 0/1 vector the samples that have a 1 there; empty for floats and tokens.
     std::vector<std::int64_t> class_samples;
 };
 
-/// Adds stored targets to counts by class, or by element of a 0/1 vector. Floats are not counted.
+/// Adds stored targets to counts by class, or by element of a 0/1 vector. Floats and tokens are not counted.
 void count_targets(const DataSetInfo& info, std::span<const std::byte> targets,
                    std::vector<std::int64_t>& counts);
 

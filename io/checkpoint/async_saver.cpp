@@ -3,16 +3,15 @@
 #include <cstring>
 
 #include "io/checkpoint/index.hpp"
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
 
 namespace trireme::io {
 namespace {
 
-constexpr std::int64_t alignment = 64;
-
 std::int64_t room_for(const SavedSlice& slice) {
-    return AsyncSaver::copy_bytes(Bytes(static_cast<std::int64_t>(slice.data.size()))).value;
+    return aligned(Bytes(static_cast<std::int64_t>(slice.data.size()))).value;
 }
 
 }  // namespace
@@ -27,10 +26,6 @@ AsyncSaver::~AsyncSaver() {
     } catch (const std::exception& error) {
         log::warn("the checkpoint of step {} was not saved: {}", step_, error.what());
     }
-}
-
-Bytes AsyncSaver::copy_bytes(Bytes data) {
-    return Bytes((data.value + alignment - 1) / alignment * alignment);
 }
 
 void AsyncSaver::start(SaveRequest request, std::span<const SavedSlice> slices, const Deadline& deadline) {

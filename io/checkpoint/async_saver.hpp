@@ -35,7 +35,8 @@ struct SaveRequest {
 
 class AsyncSaver {
   public:
-    /// `capacity`: at least the copy_bytes of all slices that will be saved together.
+    /// `capacity`: at least what all slices that will be saved together take, each `aligned`
+    /// (core/alignment.hpp).
     explicit AsyncSaver(Bytes capacity);
     /// Waits for the save under way: on the way down a good state is worth more than a second. Its error is
     /// logged, because nobody is left to catch it.
@@ -51,9 +52,6 @@ class AsyncSaver {
     void wait(const Deadline& deadline);
     /// Throws the error of the last save when it has ended with one; never waits.
     void check();
-
-    /// Bytes that a slice of `data` bytes takes in the copy: each begins at a multiple of 64.
-    [[nodiscard]] static Bytes copy_bytes(Bytes data);
 
   private:
     void copy(std::span<const SavedSlice> slices);

@@ -1,11 +1,10 @@
 #include "io/checkpoint/folder.hpp"
 
-#include <charconv>
-
 #include "io/checkpoint/describe.hpp"
 #include "io/checkpoint/index.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/core/text.hpp"
 
 namespace trireme::io {
 namespace {
@@ -19,10 +18,7 @@ std::optional<double> metric_of(const fs::path& folder, const std::string& key) 
         const CheckpointIndex index = open_checkpoint(folder);
         const auto found = index.meta.find(key);
         if (found == index.meta.end()) return std::nullopt;
-        double value = 0;
-        const char* end = found->second.data() + found->second.size();
-        const auto [stop, error] = std::from_chars(found->second.data(), end, value);
-        return error == std::errc() && stop == end ? std::optional(value) : std::nullopt;
+        return parse_number(found->second);
     } catch (const DataError&) {
         return std::nullopt;  // a damaged one is nobody's best
     }

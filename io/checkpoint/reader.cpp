@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cstring>
 
 #include "io/checkpoint/index.hpp"
@@ -6,6 +5,7 @@
 #include "io/posix_file.hpp"
 #include "runtime/core/digest.hpp"
 #include "runtime/core/error.hpp"
+#include "runtime/core/text.hpp"
 
 namespace trireme::io {
 namespace {
@@ -34,11 +34,7 @@ bool same_elements(const SliceSpec& a, const SliceSpec& b) {
 std::int64_t step_of_folder(const fs::path& folder) {
     const std::string name = folder.filename().string();
     if (!name.starts_with("step-")) return -1;
-    std::int64_t step = -1;
-    const char* begin = name.data() + 5;
-    const char* end = name.data() + name.size();
-    const auto [stop, error] = std::from_chars(begin, end, step);
-    return error == std::errc() && stop == end && begin != end ? step : -1;
+    return parse_integer(std::string_view(name).substr(5)).value_or(-1);
 }
 
 struct CheckpointReader::State {

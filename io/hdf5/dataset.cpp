@@ -51,7 +51,7 @@ DType Dataset::dtype() const {
     const Guard guard;
     const Handle type = own(H5Dget_type(handle_.id()), place_, "read its type");
     for (const DType candidate :
-         {DType::u8, DType::i32, DType::i64, DType::f32, DType::f64, DType::bf16, DType::f16}) {
+         {DType::u8, DType::u16, DType::i32, DType::i64, DType::f32, DType::f64, DType::f16}) {
         if (H5Tequal(type.id(), type_of(candidate).id()) > 0) return candidate;
     }
     throw DataError(

@@ -65,7 +65,8 @@ class Dataset {
     [[nodiscard]] std::vector<std::int64_t> dims() const;
     /// Extents of a chunk; empty for a contiguous data set.
     [[nodiscard]] std::vector<std::int64_t> chunk_dims() const;
-    /// The type of the elements; one that the runtime does not know is a DataError.
+    /// The type of the elements; one that the runtime does not know is a DataError. Numbers of bf16 look like
+    /// u16: who stores them says so in an attribute.
     [[nodiscard]] DType dtype() const;
     /// Offsets of all chunks along axis 0, in order. Only deflate is accepted as a filter; each range is
     /// checked against `file_bytes`.

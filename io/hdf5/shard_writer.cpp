@@ -1,5 +1,7 @@
 #include "io/hdf5/shard_writer.hpp"
 
+#include <optional>
+
 #include <zlib.h>
 
 #include "io/hdf5/file.hpp"
@@ -21,6 +23,11 @@ void put_header(const hdf5::Attributes& root, const DataSetInfo& set, int shard)
     root.put_texts("class_names", set.class_names);
     root.put_text("target_kind", set.target_kind);
     if (set.schema >= 2) root.put_ints("target_shape", set.target_shape.dims());
+    if (set.is_stream()) {
+        root.put_int("block_tokens", set.block_tokens);
+        root.put_text("tokenizer", set.tokenizer);
+        root.put_text("tokenizer_xxh3", set.tokenizer_xxh3);
+    }
     root.put_text("source", set.source);
     root.put_text("licence", set.licence);
     root.put_unsigned("import_seed", set.import_seed);
@@ -58,8 +65,11 @@ void ShardWriter::write_split(const std::string& name, std::int64_t samples, con
     file_->create_group("/" + name);
     const hdf5::Dataset x =
         file_->create_chunked("/" + name + "/x", {set_.x_dtype, samples, block, set_.sample_shape, deflate_});
-    const hdf5::Dataset y = file_->create_chunked(
-        "/" + name + "/y", {set_.target_dtype(), samples, block, set_.target_shape, deflate_});
+    std::optional<hdf5::Dataset> y;
+    if (!set_.is_stream()) {
+        y = file_->create_chunked("/" + name + "/y",
+                                  {set_.target_dtype(), samples, block, set_.target_shape, deflate_});
+    }
     SplitSums& sums = sums_[name];
     sums.samples = samples;
     std::vector<std::byte> rows(static_cast<std::size_t>(samples > 0 ? block * row_bytes : 0));
@@ -74,12 +84,13 @@ void ShardWriter::write_split(const std::string& name, std::int64_t samples, con
         const auto y_rows = std::span(targets).first(valid * static_cast<std::size_t>(target_bytes));
         fill(row, x_rows, y_rows);
         write_block(x, row / block, rows);
-        write_block(y, row / block, targets);
         sums.x.push_back(xxh3(x_rows.data(), x_rows.size_bytes()));
+        if (!y) continue;
+        write_block(*y, row / block, targets);
         sums.y.push_back(xxh3(y_rows.data(), y_rows.size_bytes()));
     }
     file_->write_u64("/" + name + "/x_xxh3", sums.x);
-    file_->write_u64("/" + name + "/y_xxh3", sums.y);
+    if (y) file_->write_u64("/" + name + "/y_xxh3", sums.y);
 }
 
 ShardSums ShardWriter::finish() {

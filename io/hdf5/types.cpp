@@ -33,7 +33,8 @@ Handle type_of(DType dtype) {
             return own(H5Tcopy(H5T_IEEE_F32LE), place, "copy a type");
         case DType::f64:
             return own(H5Tcopy(H5T_IEEE_F64LE), place, "copy a type");
-        case DType::bf16:
+        case DType::bf16:  // files have no such type: the bits of one lie there as a whole number
+        case DType::u16:
             return own(H5Tcopy(H5T_STD_U16LE), place, "copy a type");
         case DType::f16:
             return half_type();

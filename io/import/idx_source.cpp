@@ -1,10 +1,8 @@
 #include "io/import/idx_source.hpp"
 
 #include <cstring>
-#include <memory>
 
-#include <zlib.h>
-
+#include "io/gz_file.hpp"
 #include "io/targets.hpp"
 #include "runtime/core/error.hpp"
 
@@ -16,29 +14,15 @@ constexpr std::int64_t max_bytes = std::int64_t{1} << 36;
 constexpr std::size_t read_step = std::size_t{1} << 22;
 constexpr int unsigned_byte_type = 0x08;
 
-struct CloseGz {
-    void operator()(gzFile file) const { gzclose(file); }
-};
-using GzFile = std::unique_ptr<gzFile_s, CloseGz>;
-
-/// Reads up to `wanted` bytes; zlib passes plain files through.
-std::size_t read_some(gzFile file, std::byte* out, std::size_t wanted, const std::filesystem::path& path) {
-    const int got = gzread(file, out, static_cast<unsigned>(wanted));
-    int code = Z_OK;
-    const char* why = gzerror(file, &code);
-    if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-        throw DataError(fmt::format("{}: cannot be read: {}: the file is damaged; get it again",
-                                    path.string(), code == Z_ERRNO ? std::strerror(errno) : why));
-    }
-    return static_cast<std::size_t>(got);
+std::size_t read_bytes(GzFile& file, unsigned char (&out)[4]) {
+    return file.read(std::as_writable_bytes(std::span(out)));
 }
 
 /// Reads the header and returns the product of the extents.
-std::int64_t read_header(gzFile file, IdxFile& idx) {
+std::int64_t read_header(GzFile& file, IdxFile& idx) {
     const std::string name = idx.path.string();
     unsigned char magic[4] = {};
-    if (read_some(file, reinterpret_cast<std::byte*>(magic), 4, idx.path) != 4 || magic[0] != 0 ||
-        magic[1] != 0) {
+    if (read_bytes(file, magic) != 4 || magic[0] != 0 || magic[1] != 0) {
         throw DataError(fmt::format("{}: is not an IDX file (its first two bytes are not zero)", name));
     }
     if (magic[2] != unsigned_byte_type || magic[3] < 1 || magic[3] > 4) {
@@ -50,7 +34,7 @@ std::int64_t read_header(gzFile file, IdxFile& idx) {
     std::int64_t product = 1;
     for (int d = 0; d < magic[3]; ++d) {
         unsigned char big_endian[4] = {};
-        if (read_some(file, reinterpret_cast<std::byte*>(big_endian), 4, idx.path) != 4) {
+        if (read_bytes(file, big_endian) != 4) {
             throw DataError(fmt::format("{}: ends inside its header: get the file again", name));
         }
         std::int64_t extent = 0;
@@ -80,25 +64,21 @@ std::filesystem::path find_file(const std::filesystem::path& folder, const std::
 }  // namespace
 
 IdxFile read_idx(const std::filesystem::path& path) {
-    const GzFile file(gzopen(path.c_str(), "rb"));
-    if (!file) {
-        throw DataError(
-            fmt::format("{}: cannot be opened: {}: check the path", path.string(), std::strerror(errno)));
-    }
+    GzFile file(path);
     IdxFile idx{path, {}, {}};
-    const std::size_t wanted = static_cast<std::size_t>(read_header(file.get(), idx));
+    const std::size_t wanted = static_cast<std::size_t>(read_header(file, idx));
     while (idx.bytes.size() < wanted) {
         const std::size_t have = idx.bytes.size();
         const std::size_t step = std::min(read_step, wanted - have);
         idx.bytes.resize(have + step);
-        const std::size_t got = read_some(file.get(), idx.bytes.data() + have, step, path);
+        const std::size_t got = file.read(std::span(idx.bytes).subspan(have));
         if (got < step) {
             throw DataError(fmt::format("{}: ends after {} of {} bytes: the file is cut short; get it again",
                                         path.string(), have + got, wanted));
         }
     }
     std::byte extra{};
-    if (read_some(file.get(), &extra, 1, path) != 0) {
+    if (file.read(std::span(&extra, 1)) != 0) {
         throw DataError(
             fmt::format("{}: has more than the {} bytes that its header says: it is damaged; get it again",
                         path.string(), wanted));

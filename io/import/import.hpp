@@ -75,6 +75,11 @@ struct ImportPlan {
     std::map<std::string, SplitLayout> splits;  ///< "train", "val", "test"
 };
 
+/// `rows` cut into one contiguous piece a shard, almost even and at the borders of blocks of `block` rows.
+[[nodiscard]] std::vector<IndexRange> block_pieces(std::int64_t rows, std::int64_t block, int shards);
+/// The number of shards that was asked for, or for 0 what `bytes` of samples want. Throws ConfigError.
+[[nodiscard]] int checked_shards(int asked, std::int64_t bytes);
+
 /// What will be written: a pure function of the source's counts (and labels, where stratified) and the
 /// options. Throws ConfigError.
 [[nodiscard]] ImportPlan plan_import(const ImportSource& source, const ImportOptions& options);

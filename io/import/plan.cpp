@@ -22,17 +22,11 @@ constexpr double fraction_slack = 1e-9;
 }
 
 double parse_fraction(const std::string& text, const std::string& name, const std::string& number) {
-    std::size_t used = 0;
-    double value = 0;
-    try {
-        value = std::stod(number, &used);
-    } catch (const std::exception&) {
-        bad_split(text, fmt::format("'{}' of {} is not a number", number, name));
-    }
-    if (used != number.size()) bad_split(text, fmt::format("'{}' of {} is not a number", number, name));
-    if (!(value >= 0 && value <= 1))
+    const auto value = parse_number(number);
+    if (!value) bad_split(text, fmt::format("'{}' of {} is not a number", number, name));
+    if (*value < 0 || *value > 1)
         bad_split(text, fmt::format("{} of {} is not between 0 and 1", number, name));
-    return value;
+    return *value;
 }
 
 /// All samples of the named parts, in the source's order.
@@ -136,11 +130,8 @@ std::int64_t target_bytes(const ImportSource& source) {
     return source.target_shape().elements().value * size_of(target_dtype_of(source.target_kind()));
 }
 
-int shards_for(const ImportSource& source, std::int64_t samples) {
-    const std::int64_t row =
-        source.sample_shape().elements().value * size_of(source.dtype()) + target_bytes(source);
-    const std::int64_t by_size = (samples * row + default_shard_bytes - 1) / default_shard_bytes;
-    return static_cast<int>(std::clamp<std::int64_t>(by_size, default_shards, max_shards));
+std::int64_t row_bytes(const ImportSource& source) {
+    return source.sample_shape().elements().value * size_of(source.dtype()) + target_bytes(source);
 }
 
 }  // namespace
@@ -171,10 +162,27 @@ SplitPlan parse_split(const std::string& text) {
     return plan;
 }
 
-ImportPlan plan_import(const ImportSource& source, const ImportOptions& options) {
-    if (options.shards < 0 || options.shards > max_shards) {
-        throw ConfigError(fmt::format("--shards {}: give a number from 1 to {}", options.shards, max_shards));
+std::vector<IndexRange> block_pieces(std::int64_t rows, std::int64_t block, int shards) {
+    const std::int64_t blocks = (rows + block - 1) / block;
+    std::vector<IndexRange> pieces;
+    for (int shard = 0; shard < shards; ++shard) {
+        const IndexRange piece = even_piece(blocks, shards, shard);
+        pieces.push_back({std::min(piece.begin * block, rows), std::min(piece.end * block, rows)});
     }
+    return pieces;
+}
+
+int checked_shards(int asked, std::int64_t bytes) {
+    if (asked < 0 || asked > max_shards) {
+        throw ConfigError(fmt::format("--shards {}: give a number from 1 to {}", asked, max_shards));
+    }
+    if (asked > 0) return asked;
+    const std::int64_t by_size = (bytes + default_shard_bytes - 1) / default_shard_bytes;
+    return static_cast<int>(std::clamp<std::int64_t>(by_size, default_shards, max_shards));
+}
+
+ImportPlan plan_import(const ImportSource& source, const ImportOptions& options) {
+    (void)checked_shards(options.shards, 0);
     require_stratifiable(source, options);
     require_storable(source);
     ImportPlan plan;
@@ -190,17 +198,12 @@ ImportPlan plan_import(const ImportSource& source, const ImportOptions& options)
     }
     std::int64_t samples = 0;
     for (const auto& [name, layout] : plan.splits) samples += static_cast<std::int64_t>(layout.order.size());
-    plan.shards = options.shards > 0 ? options.shards : shards_for(source, samples);
+    plan.shards = checked_shards(options.shards, samples * row_bytes(source));
     const std::int64_t block = block_samples_for(
         source.sample_shape().elements().value * size_of(source.dtype()), target_bytes(source));
     for (auto& [name, layout] : plan.splits) {
         const std::int64_t total = static_cast<std::int64_t>(layout.order.size());
-        const std::int64_t blocks = (total + block - 1) / block;
-        for (int shard = 0; shard < plan.shards; ++shard) {
-            const IndexRange piece = even_piece(blocks, plan.shards, shard);
-            layout.pieces.push_back(
-                {std::min(piece.begin * block, total), std::min(piece.end * block, total)});
-        }
+        layout.pieces = block_pieces(total, block, plan.shards);
     }
     return plan;
 }

@@ -1,7 +1,5 @@
 #include "io/import/synthetic_source.hpp"
 
-#include <charconv>
-
 #include "io/targets.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/philox.hpp"
@@ -41,11 +39,8 @@ const Kind& kind_of(const std::string& name, const std::string& text) {
 }
 
 std::int64_t samples_of(const std::string& number, const std::string& text) {
-    std::int64_t samples = 0;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), samples);
-    if (error == std::errc() && end == number.data() + number.size() && samples >= 1 &&
-        samples <= max_samples)
-        return samples;
+    const auto samples = parse_integer(number);
+    if (samples && *samples >= 1 && *samples <= max_samples) return *samples;
     throw ConfigError(fmt::format("--source synthetic:{}: '{}' is not a number of samples from 1 to {}", text,
                                   number, max_samples));
 }

@@ -22,16 +22,29 @@ Batch& Batch::operator=(Batch&& other) noexcept {
 Cursor Batch::cursor() const { return slot_->cursor; }
 std::int64_t Batch::samples() const { return slot_->samples; }
 std::span<const float> Batch::x() const {
+    if (slot_->is_stream) return {};
     return {slot_->x, static_cast<std::size_t>(slot_->samples * slot_->sample_elements)};
 }
+std::span<const std::int32_t> Batch::tokens() const {
+    if (!slot_->is_stream) return {};
+    return {reinterpret_cast<const std::int32_t*>(slot_->x),
+            static_cast<std::size_t>(slot_->samples * slot_->sample_elements)};
+}
 std::span<const std::int32_t> Batch::y() const {
-    if (!slot_->has_classes) return {};
-    return {reinterpret_cast<const std::int32_t*>(slot_->y), static_cast<std::size_t>(slot_->samples)};
+    if (!slot_->has_indices) return {};
+    return {reinterpret_cast<const std::int32_t*>(slot_->y),
+            static_cast<std::size_t>(slot_->samples * slot_->target_elements)};
 }
 std::span<const float> Batch::y_float() const {
-    if (slot_->has_classes) return {};
+    if (slot_->has_indices) return {};
     return {reinterpret_cast<const float*>(slot_->y),
             static_cast<std::size_t>(slot_->samples * slot_->target_elements)};
+}
+std::span<const std::byte> Batch::x_bytes() const {
+    return slot_->is_stream ? std::as_bytes(tokens()) : std::as_bytes(x());
+}
+std::span<const std::byte> Batch::y_bytes() const {
+    return slot_->has_indices ? std::as_bytes(y()) : std::as_bytes(y_float());
 }
 std::span<const std::int64_t> Batch::sample_ids() const {
     return {slot_->ids, static_cast<std::size_t>(slot_->samples)};
@@ -111,12 +124,13 @@ BatchLoader::Impl::Impl(const DataSetInfo& info, const VirtualShards& shards, In
       first_step_(start.epoch * shards.steps_per_epoch() + start.step_in_epoch),
       layout_(geometry_of(info, largest_batch(shards, owned), owned.size()), options),
       reader_(info, options.split),
-      decoder_(info, options.normalize),
+      decoder_(info, options.normalize && !info.is_stream()),
       staging_(host_, Bytes(layout_.staging_bytes)),
       context_{&shards_, &options_, &layout_, &reader_, &decoder_, &info_, is_augmented(info, options),
                trace},
       ring_(std::make_shared<BatchRing>(layout_, info_)) {
     ensure(shards.samples() == info.split(options.split).samples, "virtual shards cover the split");
+    ensure(!info.is_stream() || info.context > 0, "a stream is served in windows (with_windows)");
     make_workers();
     for (auto& worker : workers_) threads_.emplace_back([this, &worker = *worker] { work(worker); });
 }

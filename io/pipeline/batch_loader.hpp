@@ -55,12 +55,18 @@ class Batch {
     Batch(Batch&&) noexcept = default;
     Batch& operator=(Batch&& other) noexcept;
     [[nodiscard]] Cursor cursor() const;
-    [[nodiscard]] std::int64_t samples() const;      ///< may be 0 in an epoch's last step
-    [[nodiscard]] std::span<const float> x() const;  ///< [samples, sample shape], row-major, 64-byte aligned
-    /// Classes, one a sample; empty where targets are vectors.
+    [[nodiscard]] std::int64_t samples() const;  ///< may be 0 in an epoch's last step
+    /// [samples, sample shape], row-major, 64-byte aligned; empty where samples are tokens.
+    [[nodiscard]] std::span<const float> x() const;
+    /// The same for windows of tokens, [samples, T].
+    [[nodiscard]] std::span<const std::int32_t> tokens() const;
+    /// Classes, one a sample, or the next tokens, [samples, T]; empty where targets are vectors.
     [[nodiscard]] std::span<const std::int32_t> y() const;
-    /// Target vectors, [samples, k]; empty where targets are classes.
+    /// Target vectors, [samples, k]; empty where targets are classes or tokens.
     [[nodiscard]] std::span<const float> y_float() const;
+    /// Samples and targets as bytes, whatever they are: what a device is given.
+    [[nodiscard]] std::span<const std::byte> x_bytes() const;
+    [[nodiscard]] std::span<const std::byte> y_bytes() const;
     /// Global positions in data-set order (not epoch order) of the samples: for predictions in input order.
     [[nodiscard]] std::span<const std::int64_t> sample_ids() const;
 
@@ -100,7 +106,8 @@ struct LoaderGeometry {
     std::int64_t batch_samples = 0;  ///< largest batch of this rank
     std::int64_t runs = 0;           ///< virtual shards owned
     std::int64_t target_elements = 1;
-    std::int64_t target_bytes = 4;  ///< as stored
+    std::int64_t target_bytes = 4;  ///< as stored; 0 where the targets are tokens of the stream itself
+    std::int64_t block_tokens = 0;  ///< of a stream: what a full block holds; else 0
 };
 /// Sample and target as the set stores them; batch and runs are the caller's.
 [[nodiscard]] LoaderGeometry geometry_of(const DataSetInfo& info, std::int64_t batch_samples,

@@ -14,7 +14,8 @@ BatchRing::BatchRing(const LoaderLayout& layout, const DataSetInfo& info)
         slot.missing = parts_;
         slot.sample_elements = info.sample_shape.elements().value;
         slot.target_elements = info.target_shape.elements().value;
-        slot.has_classes = info.has_classes();
+        slot.has_indices = info.has_classes() || info.is_stream();
+        slot.is_stream = info.is_stream();
         slot.x = reinterpret_cast<float*>(next);
         slot.y = next + layout.x_bytes;
         slot.ids = reinterpret_cast<std::int64_t*>(next + layout.x_bytes + layout.y_bytes);

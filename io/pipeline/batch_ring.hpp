@@ -23,15 +23,16 @@ struct Batch::Slot {
     BatchRing* ring = nullptr;
     std::int64_t sequence = 0;  ///< the step that it is open for
     std::int64_t missing = 0;   ///< parts that are not filled yet
-    float* x = nullptr;
-    std::byte* y = nullptr;  ///< i32 classes, or fp32 vectors
+    float* x = nullptr;         ///< i32 tokens of a stream
+    std::byte* y = nullptr;     ///< i32 classes or tokens, or fp32 vectors
     std::int64_t* ids = nullptr;
     // What the consumer sees, set when the batch is handed over.
     Cursor cursor;
     std::int64_t samples = 0;
     std::int64_t sample_elements = 0;
     std::int64_t target_elements = 0;
-    bool has_classes = true;
+    bool has_indices = true;  ///< targets are classes or tokens
+    bool is_stream = false;
 };
 
 class BatchRing {

@@ -25,6 +25,14 @@ bool inflate_prefix(std::span<const std::byte> packed, std::span<std::byte> out)
     return whole;
 }
 
+/// The first stored token that is none of `tokens` different ones; -1 where all are.
+template <class T>
+std::int64_t first_outside(std::span<const std::byte> x, std::int64_t tokens) {
+    const std::span stored(reinterpret_cast<const T*>(x.data()), x.size() / sizeof(T));
+    const auto found = std::find_if(stored.begin(), stored.end(), [&](T token) { return token >= tokens; });
+    return found == stored.end() ? -1 : found - stored.begin();
+}
+
 }  // namespace
 
 BlockReader::BlockReader(const DataSetInfo& info, const std::string& split)
@@ -42,9 +50,7 @@ std::int64_t BlockReader::first_sample(std::int64_t block) const {
     return first_[static_cast<std::size_t>(block)];
 }
 
-std::int64_t BlockReader::scratch_bytes(std::int64_t sample_bytes, std::int64_t target_bytes) {
-    const std::int64_t largest =
-        block_samples_for(sample_bytes, target_bytes) * std::max(sample_bytes, target_bytes);
+std::int64_t BlockReader::scratch_bytes(std::int64_t largest) {
     return static_cast<std::int64_t>(compressBound(static_cast<uLong>(largest)));
 }
 
@@ -114,13 +120,25 @@ void BlockReader::check_targets(const BlockRef& ref, std::span<const std::byte> 
     }
 }
 
+void BlockReader::check_tokens(const BlockRef& ref, std::span<const std::byte> x) const {
+    const std::int64_t wrong = info_.x_dtype == DType::u8 ? first_outside<std::uint8_t>(x, info_.classes)
+                                                          : first_outside<std::uint16_t>(x, info_.classes);
+    if (wrong < 0) return;
+    throw DataError(fmt::format("{}: row {} of /{}/x: its token is outside 0 to {}: import again",
+                                info_.shard_path(ref.shard).string(), ref.chunk * info_.block_tokens + wrong,
+                                name_, info_.classes - 1));
+}
+
 void BlockReader::read(std::int64_t block, std::span<std::byte> x, std::span<std::byte> y,
                        std::span<std::byte> scratch) {
     const BlockRef& ref = split_.blocks.at(static_cast<std::size_t>(block));
-    ensure(static_cast<std::int64_t>(x.size()) == ref.samples * info_.sample_bytes(),
-           "room for all rows of a block");
+    ensure(static_cast<std::int64_t>(x.size()) == info_.block_x_bytes(ref), "room for all rows of a block");
     read_part(shard_of(ref), ref, x, scratch, true);
-    read_targets(block, y, scratch);
+    if (info_.is_stream()) {
+        check_tokens(ref, x);
+    } else {
+        read_targets(block, y, scratch);
+    }
     blocks_read_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -139,7 +157,7 @@ void BlockReader::will_need(std::int64_t block) noexcept {
     if (!shard.ready.load(std::memory_order_acquire)) return;
     const StoredBlock& stored = shard.blocks[static_cast<std::size_t>(ref.chunk)];
     shard.file->will_need(stored.x_offset, stored.x_bytes);
-    shard.file->will_need(stored.y_offset, stored.y_bytes);
+    if (stored.y_bytes > 0) shard.file->will_need(stored.y_offset, stored.y_bytes);
 }
 
 ReadCounters BlockReader::counters() const {

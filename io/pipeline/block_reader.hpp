@@ -5,6 +5,7 @@
 // Besides what callers give it, a reader keeps 56 bytes a block of the files it has opened.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -31,15 +32,16 @@ class BlockReader {
     }
     /// Position of the block's first sample in data-set order.
     [[nodiscard]] std::int64_t first_sample(std::int64_t block) const;
-    /// Bytes that `scratch` of `read` must have; needed for compressed sets only, and then as large as a
-    /// block can become by compressing it.
-    [[nodiscard]] static std::int64_t scratch_bytes(std::int64_t sample_bytes, std::int64_t target_bytes = 4);
+    /// Bytes that `scratch` of `read` must have; needed for compressed sets only, and then as large as the
+    /// larger part of a full block (x or y), of `largest` bytes, can become by compressing it.
+    [[nodiscard]] static std::int64_t scratch_bytes(std::int64_t largest);
     [[nodiscard]] static std::int64_t scratch_bytes(const DataSetInfo& info) {
-        return scratch_bytes(info.sample_bytes(), info.target_bytes());
+        return scratch_bytes(std::max(info.block_x_bytes(), info.block_y_bytes()));
     }
 
-    /// Fills x and y of all rows of block `block`, as they are stored. Throws DataError naming file, chunk
-    /// and checksum, or the row whose target is none: a class out of range, neither 0 nor 1, not finite.
+    /// Fills x and y of all rows of block `block`, as they are stored; of a stream all tokens of the block,
+    /// and no y. Throws DataError naming file, chunk and checksum, or the row whose target is none: a class
+    /// or token out of range, neither 0 nor 1, not finite.
     void read(std::int64_t block, std::span<std::byte> x, std::span<std::byte> y,
               std::span<std::byte> scratch);
     /// The targets alone.
@@ -60,6 +62,7 @@ class BlockReader {
     void read_part(const Shard& shard, const BlockRef& ref, std::span<std::byte> out,
                    std::span<std::byte> scratch, bool is_x);
     void check_targets(const BlockRef& ref, std::span<const std::byte> y) const;
+    void check_tokens(const BlockRef& ref, std::span<const std::byte> x) const;
 
     const DataSetInfo info_;
     const std::string name_;

@@ -36,6 +36,8 @@ void RunFeeder::start_epoch(const EpochOrder& order, std::int64_t epoch) {
     order_.emplace(order, context_.shards->run(run_), context_.options->seed, epoch, run_,
                    context_.options->shuffle);
     window_ = Window();
+    if (context_.info->is_stream())
+        shift_ = window_shift(context_.options->seed, epoch, context_.options->shuffle, sample_elements_);
     if (context_.augment) {
         crop_flip_.emplace(context_.options->seed, epoch, context_.info->sample_shape,
                            context_.info->x_dtype);
@@ -48,10 +50,11 @@ void RunFeeder::load_window(std::int64_t position) {
     const std::vector<BlockRef>& blocks = context_.reader->blocks();
     for (std::int64_t p = 0; p < window_.pieces; ++p) {
         const std::int64_t block = window_.piece[p].block;
-        const std::int64_t rows = blocks[static_cast<std::size_t>(block)].samples;
+        const BlockRef& ref = blocks[static_cast<std::size_t>(block)];
         reading_.store(block, std::memory_order_relaxed);
-        context_.reader->read(block, {block_x(p), static_cast<std::size_t>(rows * sample_bytes_)},
-                              {block_y(p), static_cast<std::size_t>(rows * target_bytes_)}, scratch_);
+        context_.reader->read(block,
+                              {block_x(p), static_cast<std::size_t>(context_.info->block_x_bytes(ref))},
+                              {block_y(p), static_cast<std::size_t>(ref.samples * target_bytes_)}, scratch_);
     }
     reading_.store(-1, std::memory_order_relaxed);
     order_->fill(window_, order_room_.first(static_cast<std::size_t>(window_.positions.size())));
@@ -85,18 +88,33 @@ void RunFeeder::put_target(const std::byte* stored, std::int64_t i, const LeafTa
     }
 }
 
+void RunFeeder::put_window(std::int64_t piece, std::int64_t row, std::int64_t i,
+                           const LeafTarget& target) const {
+    const DType dtype = context_.info->x_dtype;
+    const std::byte* tokens = block_x(piece) + (shift_ + row * sample_elements_) * size_of(dtype);
+    const std::int64_t at = i * sample_elements_;
+    decode_tokens(tokens, dtype, sample_elements_, reinterpret_cast<std::int32_t*>(target.x) + at);
+    decode_tokens(tokens + size_of(dtype), dtype, sample_elements_,
+                  reinterpret_cast<std::int32_t*>(target.y) + at);
+}
+
+void RunFeeder::put_sample(std::int64_t piece, std::int64_t row, std::int64_t i, const LeafTarget& target) {
+    target.ids[i] = context_.reader->first_sample(window_.piece[piece].block) + row;
+    if (context_.info->is_stream()) {
+        put_window(piece, row, i, target);
+        return;
+    }
+    context_.decoder->decode(seen(block_x(piece) + row * sample_bytes_, target.ids[i]),
+                             target.x + i * sample_elements_);
+    put_target(block_y(piece) + row * target_bytes_, i, target);
+}
+
 void RunFeeder::load_leaf(std::int64_t step_in_epoch, const LeafTarget& target) {
     const IndexRange leaf = context_.shards->leaf(run_, step_in_epoch);
     for (std::int64_t position = leaf.begin; position < leaf.end; ++position) {
         if (window_.index < 0 || position >= window_.positions.end) load_window(position);
         const std::uint64_t ref = order_room_[static_cast<std::size_t>(position - window_.positions.begin)];
-        const std::int64_t piece = RunOrder::piece_of(ref);
-        const std::int64_t row = RunOrder::row_of(ref);
-        const std::int64_t i = position - leaf.begin;
-        target.ids[i] = context_.reader->first_sample(window_.piece[piece].block) + row;
-        context_.decoder->decode(seen(block_x(piece) + row * sample_bytes_, target.ids[i]),
-                                 target.x + i * sample_elements_);
-        put_target(block_y(piece) + row * target_bytes_, i, target);
+        put_sample(RunOrder::piece_of(ref), RunOrder::row_of(ref), position - leaf.begin, target);
     }
 }
 

@@ -26,8 +26,8 @@ struct FeederContext {
 
 /// Where the samples of a leaf go.
 struct LeafTarget {
-    float* x = nullptr;
-    std::byte* y = nullptr;  ///< i32 classes, or fp32 vectors
+    float* x = nullptr;      ///< i32 tokens of a stream
+    std::byte* y = nullptr;  ///< i32 classes or tokens, or fp32 vectors
     std::int64_t* ids = nullptr;
 };
 
@@ -52,7 +52,11 @@ class RunFeeder {
     [[nodiscard]] std::byte* block_y(std::int64_t piece) const;
     /// The sample as the network sees it, still as stored: moved and flipped where the job asks for it.
     [[nodiscard]] const std::byte* seen(const std::byte* sample, std::int64_t id);
+    /// Sample i of the leaf: row `row` of a block in memory.
+    void put_sample(std::int64_t piece, std::int64_t row, std::int64_t i, const LeafTarget& target);
     void put_target(const std::byte* stored, std::int64_t i, const LeafTarget& target) const;
+    /// The same of a stream: a window of tokens, and the tokens one further on.
+    void put_window(std::int64_t piece, std::int64_t row, std::int64_t i, const LeafTarget& target) const;
 
     const FeederContext& context_;
     std::int64_t run_;
@@ -66,6 +70,7 @@ class RunFeeder {
     const std::int64_t target_bytes_;
     const std::int64_t sample_elements_;
     const std::int64_t target_elements_;
+    std::int64_t shift_ = 0;  ///< of the epoch's windows in a stream
     Window window_;
 };
 

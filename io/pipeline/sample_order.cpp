@@ -91,6 +91,12 @@ void RunOrder::fill(const Window& window, std::span<std::uint64_t> out) const {
     if (shuffle_ != Shuffle::none) run_stream("window", seed_, epoch_, run_, window.index).shuffle(out);
 }
 
+std::int64_t window_shift(std::uint64_t seed, std::int64_t epoch, Shuffle shuffle, std::int64_t context) {
+    if (shuffle == Shuffle::none) return 0;
+    const RandomStream stream(seed, "shuffle/shift", static_cast<std::uint64_t>(epoch));
+    return static_cast<std::int64_t>(stream.below(0, static_cast<std::uint64_t>(context)));
+}
+
 std::vector<SampleRef> samples_of(const std::vector<BlockRef>& blocks, const VirtualShards& shards,
                                   std::uint64_t seed, std::int64_t epoch, Shuffle shuffle, std::int64_t run,
                                   IndexRange positions) {

@@ -97,6 +97,14 @@ class RunOrder {
     std::int64_t first_window_ = window_blocks;  ///< blocks of window 0
 };
 
+/// Where the first window of T tokens begins in every block of a stream in this epoch, so that epochs see
+/// other windows: from 0 to T - 1, and 0 without shuffling (evaluation).
+///
+///     block   | shift |---- window 0 ----|---- window 1 ----| ... |---- last ----|  left over  |
+///             targets are the same tokens, one further on; no window leaves its block
+[[nodiscard]] std::int64_t window_shift(std::uint64_t seed, std::int64_t epoch, Shuffle shuffle,
+                                        std::int64_t context);
+
 /// The samples of `positions` of run `run`, in order: what a loader serves there. For tests and inspection.
 [[nodiscard]] std::vector<SampleRef> samples_of(const std::vector<BlockRef>& blocks,
                                                 const VirtualShards& shards, std::uint64_t seed,
