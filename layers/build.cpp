@@ -42,8 +42,4 @@ TensorId conv_bn(ModelGraph& graph, const std::string& conv_name, const std::str
     return graph.add(bn_name, BatchNorm{}, {graph.add(conv_name, op, {input})});
 }
 
-TensorId conv_bn_relu(ModelGraph& graph, const std::string& name, const Conv2d& op, TensorId input) {
-    return graph.add(name + "_relu", Relu{}, {conv_bn(graph, name, name + "_bn", op, input)});
-}
-
 }  // namespace trireme::layers

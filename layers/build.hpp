@@ -21,7 +21,5 @@ TensorId linear_bias(ModelGraph& graph, const std::string& name, const Linear& o
 /// names that torchvision's networks have.
 TensorId conv_bn(ModelGraph& graph, const std::string& conv_name, const std::string& bn_name,
                  const Conv2d& op, TensorId input);
-/// The same as nodes `name` and `name_bn`, then a relu as node `name_relu`, whose output is returned.
-TensorId conv_bn_relu(ModelGraph& graph, const std::string& name, const Conv2d& op, TensorId input);
 
 }  // namespace trireme::layers

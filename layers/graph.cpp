@@ -44,7 +44,7 @@ std::string init_text(const Init& init) {
 
 }  // namespace
 
-ModelGraph::ModelGraph(std::string name, Shape input, Shape target, DType target_dtype)
+ModelGraph::ModelGraph(std::string name, Shape input, Shape target, DType target_dtype, DType input_dtype)
     : name_(std::move(name)) {
     check_name("model", name_);
     try {
@@ -53,7 +53,7 @@ ModelGraph::ModelGraph(std::string name, Shape input, Shape target, DType target
     } catch (const ConfigError& error) {
         throw ConfigError(fmt::format("model {}: {}", name_, error.what()));
     }
-    tensors_.push_back({"input", std::move(input), DType::f32});
+    tensors_.push_back({"input", std::move(input), input_dtype});
     tensors_.push_back({"target", std::move(target), target_dtype});
 }
 
@@ -199,10 +199,11 @@ Shape ModelGraph::checked_output(const std::string& node_name, const Op& op,
     check_distinct(node_name, op, inputs);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const TensorSpec& in = tensor(inputs[i]);
-        if (in.dtype == input_dtype(op, i)) continue;
+        const DType wanted = input_dtype(op, i);
+        if (in.dtype == wanted || (in.dtype == DType::bf16 && wanted == DType::f32)) continue;
         throw ConfigError(fmt::format("node {}: {} reads {} as input {}, whose elements are {}, but needs {}",
                                       node_name, name_of(op), in.name, i, name_of(in.dtype),
-                                      name_of(input_dtype(op, i))));
+                                      name_of(wanted)));
     }
     return output;
 }
@@ -223,9 +224,19 @@ std::vector<BufferSpec> ModelGraph::wanted_buffers(const std::string& node_name,
 
 TensorId ModelGraph::append(Node node, const Shape& output) {
     node.output = static_cast<TensorId>(tensors_.size());
-    tensors_.push_back({node.name, output, DType::f32});
+    const DType dtype = is_view(node.op) ? tensor(node.inputs.front()).dtype : DType::f32;
+    tensors_.push_back({node.name, output, dtype});
     nodes_.push_back(std::move(node));
     return nodes_.back().output;
+}
+
+void ModelGraph::store_as(TensorId id, DType dtype) {
+    ensure(dtype == DType::f32 || dtype == DType::bf16, "activations are stored as fp32 or bf16");
+    const auto maker =
+        std::find_if(nodes_.begin(), nodes_.end(), [id](const Node& node) { return node.output == id; });
+    ensure(maker != nodes_.end() && !is_view(maker->op), "only a node that computes chooses an element type");
+    ensure(readers_of(id).empty(), "a tensor's element type is chosen before it is read");
+    tensors_[static_cast<std::size_t>(id)].dtype = dtype;
 }
 
 Elements ModelGraph::parameter_count() const {
@@ -266,7 +277,9 @@ std::string ModelGraph::str() const {
     for (const Node& node : nodes_) {
         text += fmt::format("node {}: {}({})", node.name, name_of(node.op), attributes_of(node.op));
         for (TensorId id : node.inputs) text += fmt::format(" {}{}", tensor(id).name, tensor(id).shape.str());
-        text += fmt::format(" -> {}", tensor(node.output).shape.str());
+        const TensorSpec& output = tensor(node.output);
+        text += fmt::format(" -> {}", output.shape.str());
+        if (output.dtype != DType::f32) text += fmt::format(" {}", name_of(output.dtype));
         for (ParamId id : node.params) text += fmt::format(" {}", param(id).name);
         for (BufferId id : node.buffers) text += fmt::format(" {}", buffer(id).name);
         text += '\n';

@@ -29,8 +29,8 @@ struct Init {
 
 struct TensorSpec {
     std::string name;
-    Shape shape;  ///< per sample
-    DType dtype = DType::f32;
+    Shape shape;               ///< per sample
+    DType dtype = DType::f32;  ///< of the values and of their gradient, as kernels read and write them
 };
 
 struct ParamSpec {
@@ -72,8 +72,10 @@ struct Cost {
 class ModelGraph {
   public:
     /// `input` is the sample's shape as the data set has it; `target` its shape and dtype ({} and i32: class
-    /// index; [k] and f32: a vector).
-    ModelGraph(std::string name, Shape input, Shape target, DType target_dtype);
+    /// index; [k] and f32: a vector; [T] and i32: a class at each position). Samples are fp32, or i32 where
+    /// they are tokens.
+    ModelGraph(std::string name, Shape input, Shape target, DType target_dtype,
+               DType input_dtype = DType::f32);
 
     /// Appends a node reading `inputs`; infers and checks shapes, makes the op's parameters as `name.weight`
     /// and `name.bias` with their default initial distribution, and its buffers. Returns its output tensor.
@@ -86,6 +88,9 @@ class ModelGraph {
     ParamId add_param(ParamSpec spec);
     /// The same for a buffer.
     BufferId add_buffer(BufferSpec spec);
+    /// Stores the output of a node, and its gradient, as `dtype` (fp32 or bf16) from now on; what the op
+    /// means does not change. The output of a view has the type of its input and cannot have another.
+    void store_as(TensorId id, DType dtype);
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] TensorId input() const { return 0; }
@@ -149,7 +154,8 @@ class ModelGraph {
 /// True for ops that end a model: inputs are what the model gives and the target, the output is the loss of a
 /// sample.
 [[nodiscard]] bool is_loss(const Op& op);
-/// Element type of input `index`: fp32, or i32 for the class index of a loss.
+/// Element type of input `index`: i32 for the class index of a loss and the symbols of an embedding, else
+/// fp32, which a bf16 tensor serves too.
 [[nodiscard]] DType input_dtype(const Op& op, std::size_t index);
 /// Shape of the output of `op` for these inputs (per sample). Throws ConfigError that names the shapes.
 [[nodiscard]] Shape infer_shape(const Op& op, const std::vector<Shape>& inputs);
@@ -175,6 +181,11 @@ struct BackwardNeeds {
     bool target = false;
 };
 [[nodiscard]] BackwardNeeds backward_needs(const Op& op);
+/// The activation that a rewrite has fused behind the op.
+[[nodiscard]] Activation activation_of(const Op& op);
+/// True for ops that multiply their input with their first parameter (conv2d, linear): kernels may want it in
+/// a layout or element type of their own.
+[[nodiscard]] bool multiplies_weight(const Op& op);
 /// True for ops whose output is the same memory as their input (flatten).
 [[nodiscard]] bool is_view(const Op& op);
 

@@ -65,6 +65,19 @@ BackwardNeeds backward_needs(const Op& op) {
     return std::visit([](const auto& o) { return rules::needs(o); }, op);
 }
 
+Activation activation_of(const Op& op) {
+    return std::visit(
+        [](const auto& o) {
+            if constexpr (requires { o.activation; }) return o.activation;
+            return Activation::none;
+        },
+        op);
+}
+
+bool multiplies_weight(const Op& op) {
+    return std::holds_alternative<Conv2d>(op) || std::holds_alternative<Linear>(op);
+}
+
 bool is_view(const Op& op) { return std::holds_alternative<Flatten>(op); }
 
 }  // namespace trireme::layers

@@ -69,8 +69,10 @@ struct Flatten {
 
 /// Inputs: logits [classes], target (class index, i32). Output: the loss of each sample (nats), not averaged.
 /// The gradient is that of the *sum* over samples; the mean is taken once, at the optimizer step. This holds
-/// for all losses. With label smoothing s (Szegedy and others, 2016) the label is compared with probability
-/// 1 - s + s / classes at its class and s / classes at every other one.
+/// for all losses. Logits with more axes [positions..., classes] have a target [positions...] of class
+/// indices, and the loss of a sample is the mean over its positions (nats a token). With label smoothing s
+/// (Szegedy and others, 2016) the label is compared with probability 1 - s + s / classes at its class and s /
+/// classes at every other one.
 struct SoftmaxCrossEntropy {
     double label_smoothing = 0;  ///< in [0, 1)
     bool operator==(const SoftmaxCrossEntropy&) const = default;
@@ -91,9 +93,14 @@ struct SoftmaxCrossEntropy {
 /// Once a step, with S0, S1, S2 and N the sums over all launches, batch_mean = S0 / N and batch_var = S1 / N
 /// + S2 / N - batch_mean^2 (mean of the variances plus variance of the means), and each buffer becomes
 /// (1 - momentum) * buffer + momentum * batch value.
+///
+/// With `residual` a second input of the same shape is added to y, and with an activation that is applied to
+/// the sum: activation(y + residual).
 struct BatchNorm {
     double eps = 1e-5;
-    double momentum = 0.1;  ///< in [0, 1]
+    double momentum = 0.1;                     ///< in [0, 1]
+    bool residual = false;                     ///< set by the fusion rewrite only, and so is
+    Activation activation = Activation::none;  ///< the activation
     bool operator==(const BatchNorm&) const = default;
 };
 
@@ -150,9 +157,34 @@ struct MeanSquaredError {
     bool operator==(const MeanSquaredError&) const = default;
 };
 
-using Op =
-    std::variant<Conv2d, Linear, Bias, Relu, Tanh, Sigmoid, Pool2d, Flatten, SoftmaxCrossEntropy, BatchNorm,
-                 Dropout, Add, Concat, GlobalAveragePool, Gelu, LayerNorm, BceWithLogits, MeanSquaredError>;
+/// A table of vectors, one a symbol: i32 [positions...] -> [positions..., features]. Parameter: weight
+/// [vocabulary, features], normal with deviation 0.02 as GPT-2 has it. A symbol has no gradient.
+struct Embedding {
+    std::int64_t vocabulary = 0;
+    std::int64_t features = 0;
+    bool operator==(const Embedding&) const = default;
+};
+
+/// Adds a learned vector to each position of [positions, features]: y = x + weight, the same for all samples
+/// (Radford and others, "Language Models are Unsupervised Multitask Learners", 2019). Parameter: weight
+/// [positions, features], normal with deviation 0.02.
+struct PositionEmbedding {
+    bool operator==(const PositionEmbedding&) const = default;
+};
+
+/// Vaswani and others, "Attention Is All You Need", 2017, with the causal mask. Input: [T, 3 C], in each row
+/// the query, the key and the value of a position, each C = heads * d wide, head by head (what a linear layer
+/// of 3 C outputs gives). Output: [T, C], for each head
+///
+///     out[t] = sum over s <= t of softmax(q[t] . k[s] / sqrt(d)) v[s]
+struct CausalSelfAttention {
+    std::int64_t heads = 1;
+    bool operator==(const CausalSelfAttention&) const = default;
+};
+
+using Op = std::variant<Conv2d, Linear, Bias, Relu, Tanh, Sigmoid, Pool2d, Flatten, SoftmaxCrossEntropy,
+                        BatchNorm, Dropout, Add, Concat, GlobalAveragePool, Gelu, LayerNorm, BceWithLogits,
+                        MeanSquaredError, Embedding, PositionEmbedding, CausalSelfAttention>;
 
 /// "conv2d", "linear", ...
 [[nodiscard]] std::string_view name_of(const Op& op);

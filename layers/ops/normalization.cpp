@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "layers/ops/rules.hpp"
+#include "runtime/core/error.hpp"
 
 namespace trireme::layers::rules {
 namespace {
@@ -26,7 +27,9 @@ Cost normalization_cost(const Shape& input, const Shape& output) {
 }  // namespace
 
 std::string attributes(const BatchNorm& op) {
-    return fmt::format("eps={:.9g}, momentum={:.9g}", op.eps, op.momentum);
+    return fmt::format("eps={:.9g}, momentum={:.9g}{}{}", op.eps, op.momentum,
+                       op.residual ? ", residual" : "",
+                       op.activation == Activation::relu ? ", activation=relu" : "");
 }
 
 Shape infer(const BatchNorm& op, const Shapes& inputs) {
@@ -34,6 +37,11 @@ Shape infer(const BatchNorm& op, const Shapes& inputs) {
     check_eps("batch_norm", op.eps);
     check_number("batch_norm", "momentum", op.momentum, op.momentum >= 0 && op.momentum <= 1,
                  "from 0 to 1: the weight of a step in the running statistics");
+    if (op.residual && inputs[1] != inputs.front()) {
+        throw ConfigError(fmt::format(
+            "batch_norm: the residual has shape {}, but the input has {}: both must have one shape",
+            inputs[1].str(), inputs.front().str()));
+    }
     return inputs.front();
 }
 
@@ -48,11 +56,17 @@ std::vector<BufferSpec> buffers(const BatchNorm&, const Shape& input, const std:
 
 std::int64_t statistics(const BatchNorm&, const Shape& input) { return 3 * input[input.rank() - 1]; }
 
-Cost cost(const BatchNorm&, const Shape& input, const Shape& output) {
-    return normalization_cost(input, output);
+Cost cost(const BatchNorm& op, const Shapes& inputs, const Shape& output) {
+    Cost cost = normalization_cost(inputs.front(), output);
+    cost.forward_flops += epilogue_flops(op.residual, op.activation, output);
+    cost.backward_input_flops += epilogue_flops(false, op.activation, output);
+    if (op.residual) cost.activation_bytes += 4 * static_cast<double>(output.elements().value);
+    return cost;
 }
 
-BackwardNeeds needs(const BatchNorm&) { return {.input = true, .params = true}; }
+BackwardNeeds needs(const BatchNorm& op) {
+    return {.input = true, .output = op.activation != Activation::none, .params = true};
+}
 
 std::string attributes(const LayerNorm& op) { return fmt::format("eps={:.9g}", op.eps); }
 

@@ -55,6 +55,9 @@ concept Loss = std::same_as<O, SoftmaxCrossEntropy> || VectorLoss<O>;
 [[nodiscard]] constexpr std::string_view name(const LayerNorm&) { return "layer_norm"; }
 [[nodiscard]] constexpr std::string_view name(const BceWithLogits&) { return "bce_with_logits"; }
 [[nodiscard]] constexpr std::string_view name(const MeanSquaredError&) { return "mean_squared_error"; }
+[[nodiscard]] constexpr std::string_view name(const Embedding&) { return "embedding"; }
+[[nodiscard]] constexpr std::string_view name(const PositionEmbedding&) { return "position_embedding"; }
+[[nodiscard]] constexpr std::string_view name(const CausalSelfAttention&) { return "causal_self_attention"; }
 
 /// "out_channels=20, kernel=5x5, ..."; empty for ops without attributes.
 [[nodiscard]] std::string attributes(const Conv2d& op);
@@ -65,18 +68,22 @@ concept Loss = std::same_as<O, SoftmaxCrossEntropy> || VectorLoss<O>;
 [[nodiscard]] std::string attributes(const Dropout& op);
 [[nodiscard]] std::string attributes(const Gelu& op);
 [[nodiscard]] std::string attributes(const LayerNorm& op);
+[[nodiscard]] std::string attributes(const Embedding& op);
+[[nodiscard]] std::string attributes(const CausalSelfAttention& op);
 template <class O>
 [[nodiscard]] std::string attributes(const O&) {
     return {};
 }
 
 /// How many tensors the op reads, at least.
+[[nodiscard]] constexpr std::size_t input_count(const BatchNorm& op) { return op.residual ? 2 : 1; }
 template <class O>
 [[nodiscard]] constexpr std::size_t input_count(const O&) {
     return Loss<O> || Joining<O> ? 2 : 1;
 }
 
-/// The element type of input `index`: fp32 for all but the class index of a loss.
+/// The element type of input `index`: fp32 for all but the class index of a loss and symbols.
+[[nodiscard]] constexpr DType input_dtype(const Embedding&, std::size_t) { return DType::i32; }
 [[nodiscard]] constexpr DType input_dtype(const SoftmaxCrossEntropy&, std::size_t index) {
     return index == 1 ? DType::i32 : DType::f32;
 }
@@ -99,6 +106,9 @@ template <class O>
 [[nodiscard]] Shape infer(const LayerNorm& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const BceWithLogits& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const MeanSquaredError& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const Embedding& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const PositionEmbedding& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const CausalSelfAttention& op, const Shapes& inputs);
 template <Elementwise O>
 [[nodiscard]] Shape infer(const O&, const Shapes& inputs) {
     return inputs.front();
@@ -109,6 +119,9 @@ template <Elementwise O>
 [[nodiscard]] std::vector<ParamSpec> params(const Bias& op, const Shape& input, const std::string& node);
 [[nodiscard]] std::vector<ParamSpec> params(const BatchNorm& op, const Shape& input, const std::string& node);
 [[nodiscard]] std::vector<ParamSpec> params(const LayerNorm& op, const Shape& input, const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const Embedding& op, const Shape& input, const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const PositionEmbedding& op, const Shape& input,
+                                            const std::string& node);
 template <class O>
 [[nodiscard]] std::vector<ParamSpec> params(const O&, const Shape&, const std::string&) {
     return {};
@@ -136,13 +149,16 @@ template <class O>
 [[nodiscard]] Cost cost(const Pool2d& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const Flatten& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const SoftmaxCrossEntropy& op, const Shape& input, const Shape& output);
-[[nodiscard]] Cost cost(const BatchNorm& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const BatchNorm& op, const Shapes& inputs, const Shape& output);
 [[nodiscard]] Cost cost(const Dropout& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const GlobalAveragePool& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const Gelu& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const LayerNorm& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const BceWithLogits& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const MeanSquaredError& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Embedding& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const PositionEmbedding& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const CausalSelfAttention& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const Add& op, const Shapes& inputs, const Shape& output);
 [[nodiscard]] Cost cost(const Concat& op, const Shapes& inputs, const Shape& output);
 /// The first input tells the work of all ops but those that join several.
@@ -162,6 +178,9 @@ template <class O>
 [[nodiscard]] BackwardNeeds needs(const Gelu& op);
 [[nodiscard]] BackwardNeeds needs(const BatchNorm& op);
 [[nodiscard]] BackwardNeeds needs(const LayerNorm& op);
+[[nodiscard]] BackwardNeeds needs(const Embedding& op);
+[[nodiscard]] BackwardNeeds needs(const PositionEmbedding& op);
+[[nodiscard]] BackwardNeeds needs(const CausalSelfAttention& op);
 template <Joining O>
 [[nodiscard]] BackwardNeeds needs(const O&) {
     return {};

@@ -66,8 +66,10 @@ void run(const BatchNorm& op, const Extents& e, const ForwardIo& io) {
             const std::size_t at = i * channels.count + c;
             const double normalised = (io.inputs[0][at] - m.mean) * m.inverse_deviation;
             io.output[at] = normalised * io.params[0][c] + io.params[1][c];
+            if (op.residual) io.output[at] += io.inputs[1][at];
         }
     }
+    finish_sums(op.activation, io.output);
 }
 
 /// In training mean and variance depend on every value, which takes two terms off the gradient: its mean and
@@ -78,6 +80,10 @@ void run_back(const BatchNorm& op, const Extents& e, const BackwardIo& io) {
     const std::span<double> d_input = wanted(io.d_inputs, 0);
     const std::span<double> d_weight = wanted(io.d_params, 0);
     const std::span<double> d_bias = wanted(io.d_params, 1);
+    const std::vector<double> gradient = before_activation(op.activation, io);
+    if (const std::span<double> d_residual = wanted(io.d_inputs, 1); !d_residual.empty()) {
+        std::copy(gradient.begin(), gradient.end(), d_residual.begin());
+    }
     for (std::size_t c = 0; c < channels.count; ++c) {
         const Moments m = moments_of(op, channels, c, io);
         const auto normalised = [&](std::size_t at) {
@@ -87,8 +93,8 @@ void run_back(const BatchNorm& op, const Extents& e, const BackwardIo& io) {
         double projection = 0;
         for (std::size_t i = 0; i < channels.values; ++i) {
             const std::size_t at = i * channels.count + c;
-            sum += io.d_output[at];
-            projection += io.d_output[at] * normalised(at);
+            sum += gradient[at];
+            projection += gradient[at] * normalised(at);
         }
         if (!d_weight.empty()) d_weight[c] = projection;
         if (!d_bias.empty()) d_bias[c] = sum;
@@ -97,7 +103,7 @@ void run_back(const BatchNorm& op, const Extents& e, const BackwardIo& io) {
         for (std::size_t i = 0; i < channels.values; ++i) {
             const std::size_t at = i * channels.count + c;
             const double taken = io.training ? (sum + normalised(at) * projection) / n : 0;
-            d_input[at] = slope * (io.d_output[at] - taken);
+            d_input[at] = slope * (gradient[at] - taken);
         }
     }
 }

@@ -1,7 +1,4 @@
-#include <optional>
-
-#include <fmt/format.h>
-
+#include "layers/rewrite/graph_copy.hpp"
 #include "layers/rewrite/rewrite.hpp"
 
 namespace trireme::layers {
@@ -13,15 +10,6 @@ struct Fusion {
     std::vector<ParamId> params;
     std::vector<NodeId> swallowed;
 };
-
-/// The only reader of `id`, if it is an `O`.
-template <class O>
-std::optional<NodeId> single_reader(const ModelGraph& graph, TensorId id) {
-    const std::vector<NodeId> readers = graph.readers_of(id);
-    if (readers.size() != 1 || !std::holds_alternative<O>(graph.node(readers.front()).op))
-        return std::nullopt;
-    return readers.front();
-}
 
 template <class O>
 Fusion fuse_from(const ModelGraph& graph, const Node& node, O op) {
@@ -50,38 +38,27 @@ Fusion fusion_of(const ModelGraph& graph, const Node& node) {
     return {node.op, node.params, {}};
 }
 
-std::string line_of(const ModelGraph& graph, const Node& node, const Fusion& fusion) {
-    std::string names;
-    for (NodeId id : fusion.swallowed) names += (names.empty() ? "" : " and ") + graph.node(id).name;
-    return fmt::format("fuse_bias_activation: {} takes in {}: {}({})", node.name, names, name_of(fusion.op),
-                       attributes_of(fusion.op));
-}
-
 }  // namespace
 
 Rewritten fuse_bias_activation(const ModelGraph& graph) {
-    const TensorSpec& target = graph.tensor(graph.target());
-    Rewritten result{ModelGraph(graph.name(), graph.tensor(graph.input()).shape, target.shape, target.dtype),
-                     {}};
-    for (const ParamSpec& spec : graph.params()) result.graph.add_param(spec);
-    for (const BufferSpec& spec : graph.buffers()) result.graph.add_buffer(spec);
-
-    std::vector<TensorId> moved_to(graph.tensors().size(), -1);
-    moved_to[static_cast<std::size_t>(graph.input())] = result.graph.input();
-    moved_to[static_cast<std::size_t>(graph.target())] = result.graph.target();
+    GraphCopy copy(graph);
+    std::vector<std::string> lines;
     for (const Node& node : graph.nodes()) {
-        TensorId& output = moved_to[static_cast<std::size_t>(node.output)];
-        if (output != -1) continue;  // swallowed by an earlier node
+        if (copy.is_done(node)) continue;
         const Fusion fusion = fusion_of(graph, node);
-        std::vector<TensorId> inputs;
-        for (TensorId id : node.inputs) inputs.push_back(moved_to[static_cast<std::size_t>(id)]);
-        output = result.graph.add_with_params(node.name, fusion.op, inputs, fusion.params, node.buffers);
-        for (NodeId id : fusion.swallowed) {
-            moved_to[static_cast<std::size_t>(graph.node(id).output)] = output;
+        copy.add(node, fusion.op, node.inputs, fusion.params, fusion.swallowed);
+        if (!fusion.swallowed.empty()) {
+            lines.push_back("fuse_bias_activation: " + fusion_line(graph, node, fusion.op, fusion.swallowed));
         }
-        if (!fusion.swallowed.empty()) result.lines.push_back(line_of(graph, node, fusion));
     }
-    return result;
+    return {std::move(copy.graph()), std::move(lines)};
+}
+
+Rewritten fuse(const ModelGraph& graph) {
+    Rewritten first = fuse_bias_activation(graph);
+    Rewritten second = fuse_batch_norm(first.graph);
+    second.lines.insert(second.lines.begin(), first.lines.begin(), first.lines.end());
+    return second;
 }
 
 }  // namespace trireme::layers

@@ -1,6 +1,6 @@
 // Graph rewrites: the same function of the same parameters, with fewer passes over memory. A rewrite is pure
 // and needs no device; it keeps the names, the order and the initial values of all parameters and buffers, so
-// that checkpoints and results do not depend on what was fused.
+// that checkpoints do not depend on what was rewritten; results do only where it is said.
 #pragma once
 
 #include <string>
@@ -23,5 +23,25 @@ struct Rewritten {
 /// bias already takes the relu alone. The fused node and its output tensor have the name of the first node;
 /// all other names stay. Floating-point results are those of the separate nodes.
 [[nodiscard]] Rewritten fuse_bias_activation(const ModelGraph& graph);
+
+/// A batch norm, then (optionally) the addition of one other tensor, then (optionally) a relu, become one
+/// node:
+///
+///     bn2 --> add --> relu -->                 ==>       bn2 (residual, activation=relu) -->
+///     shortcut -/                                        shortcut -/
+///
+/// Only where each inner tensor has a single reader. Where both sides of the addition are batch norms, the
+/// one that comes later takes it, because the other tensor must be there before. Names, floating-point
+/// results: as above.
+[[nodiscard]] Rewritten fuse_batch_norm(const ModelGraph& graph);
+
+/// All fusions: what a job runs.
+[[nodiscard]] Rewritten fuse(const ModelGraph& graph);
+
+/// The outputs of all nodes, and so their gradients, are stored as bf16: half the memory and traffic, and
+/// products of bf16 values where kernels have them. The samples, what a loss reads and the loss itself stay
+/// fp32; parameters are fp32 always. Comes last: a fused node rounds once where separate ones would round
+/// each. This is the rewrite that changes results, by roundings of 2^-9 each.
+[[nodiscard]] Rewritten store_as_bf16(const ModelGraph& graph);
 
 }  // namespace trireme::layers

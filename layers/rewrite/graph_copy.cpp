@@ -1,0 +1,43 @@
+#include "layers/rewrite/graph_copy.hpp"
+
+#include <fmt/format.h>
+
+namespace trireme::layers {
+namespace {
+
+ModelGraph without_nodes(const ModelGraph& from) {
+    const TensorSpec& input = from.tensor(from.input());
+    const TensorSpec& target = from.tensor(from.target());
+    ModelGraph to(from.name(), input.shape, target.shape, target.dtype, input.dtype);
+    for (const ParamSpec& spec : from.params()) to.add_param(spec);
+    for (const BufferSpec& spec : from.buffers()) to.add_buffer(spec);
+    return to;
+}
+
+}  // namespace
+
+GraphCopy::GraphCopy(const ModelGraph& from)
+    : from_(from), to_(without_nodes(from)), moved_(from.tensors().size(), -1) {
+    moved_[static_cast<std::size_t>(from.input())] = to_.input();
+    moved_[static_cast<std::size_t>(from.target())] = to_.target();
+}
+
+void GraphCopy::add(const Node& node, const Op& op, const std::vector<TensorId>& inputs,
+                    const std::vector<ParamId>& params, const std::vector<NodeId>& swallowed) {
+    std::vector<TensorId> now;
+    for (TensorId id : inputs) now.push_back(moved(id));
+    const TensorId output = to_.add_with_params(node.name, op, now, params, node.buffers);
+    const DType dtype = from_.tensor(node.output).dtype;
+    if (!is_view(op) && dtype != to_.tensor(output).dtype) to_.store_as(output, dtype);
+    moved_[static_cast<std::size_t>(node.output)] = output;
+    for (NodeId id : swallowed) moved_[static_cast<std::size_t>(from_.node(id).output)] = output;
+}
+
+std::string fusion_line(const ModelGraph& graph, const Node& node, const Op& op,
+                        const std::vector<NodeId>& swallowed) {
+    std::string names;
+    for (NodeId id : swallowed) names += (names.empty() ? "" : " and ") + graph.node(id).name;
+    return fmt::format("{} takes in {}: {}({})", node.name, names, name_of(op), attributes_of(op));
+}
+
+}  // namespace trireme::layers
