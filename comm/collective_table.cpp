@@ -44,8 +44,12 @@ void CollectiveTable::admit(std::shared_ptr<Ticket::State> ticket) {
 
 bool CollectiveTable::advance() {
     bool moved = false;
-    for (std::size_t i = 0; i < std::min(open_.size(), played_at_once);) {
+    for (std::size_t i = 0; i < open_.size();) {
         Open& open = open_[i];
+        if (i >= played_at_once && open.fingerprint.op != Op::barrier) {
+            ++i;
+            continue;
+        }
         if (open.task == nullptr) begin(open);
         if (open.task->advance()) {
             moved = true;

@@ -1,7 +1,8 @@
 // The collectives of one rank that are called and not done yet. Lives on the progress thread. They are
 // numbered in the order of the calls; the oldest few are played at once, the others wait their turn. As all
 // ranks call in the same order, the oldest one is always being played by every rank that called it, so the
-// limit can delay but never deadlock.
+// limit can delay but never deadlock. Barriers move no data and are played at once, whatever is under way:
+// they tell when the last rank came, not when the sums before them are done.
 #pragma once
 
 #include <array>
@@ -21,7 +22,7 @@
 
 namespace trireme::comm {
 
-/// Collectives that are played at once.
+/// Collectives that are played at once, barriers not counted.
 inline constexpr std::size_t played_at_once = 4;
 
 class CollectiveTable {

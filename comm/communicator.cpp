@@ -84,10 +84,14 @@ std::int64_t Communicator::segment_elements() const {
 
 void Communicator::wait(const Ticket& ticket, const Deadline& deadline) { engine_->wait(ticket, deadline); }
 
-void Communicator::barrier(std::string_view label, const Deadline& deadline) {
+Ticket Communicator::arrive(std::string_view label) {
     Collective c;
     c.label = label;
-    wait(engine_->submit(std::move(c)), deadline);
+    return engine_->submit(std::move(c));
+}
+
+void Communicator::barrier(std::string_view label, const Deadline& deadline) {
+    wait(arrive(label), deadline);
 }
 
 void Communicator::broadcast(std::span<std::byte> data, int root, std::string_view label,

@@ -102,6 +102,9 @@ class Communicator {
     /// Waits. Throws JobFailed (PeerLost, CommTimeout, or what a peer announced).
     void wait(const Ticket& ticket, const Deadline& deadline);
 
+    /// Tells all ranks that this one is here; the ticket is done once every rank has told it. Does not wait,
+    /// and does not stand behind the sums that are under way.
+    [[nodiscard]] Ticket arrive(std::string_view label);
     void barrier(std::string_view label, const Deadline& deadline);
     void broadcast(std::span<std::byte> data, int root, std::string_view label, const Deadline& deadline);
     /// Every rank's text, in rank order.

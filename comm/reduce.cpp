@@ -25,6 +25,7 @@ void add_into(std::byte* into, const std::byte* from, std::int64_t count, DType 
         case DType::i64:
         case DType::bf16:
         case DType::f16:
+        case DType::u16:
             throw InternalError("a collective cannot sum elements of type " + std::string(name_of(dtype)));
     }
 }
