@@ -24,6 +24,9 @@ struct Backend {
 /// for less than one thread.
 [[nodiscard]] Backend make_backend(const std::string& device_kind, int threads);
 
+/// Why bf16 would be slow here, for a warning; empty where the processor has instructions for it.
+[[nodiscard]] std::string bf16_caveat(const Device& device);
+
 /// Libraries behind the kernels as (name, version), for `trireme version`, summaries and checkpoints.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> backend_versions();
 

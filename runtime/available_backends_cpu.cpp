@@ -44,6 +44,18 @@ Backend make_backend(const std::string& device_kind, int threads) {
                                   did_you_mean(device_kind, kinds)));
 }
 
+std::string bf16_caveat(const Device& device) {
+    const std::string set = onednn::instruction_set();
+    if (device.kind() != "cpu" || set.find("bf16") != std::string::npos ||
+        set.find("amx") != std::string::npos || set.find("fp16") != std::string::npos) {
+        return {};
+    }
+    return fmt::format(
+        "precision.compute = bf16: this processor ({}) has no bf16 instructions, so kernels convert to fp32 "
+        "and back; fp32 is faster here, bf16 only smaller",
+        set);
+}
+
 std::vector<std::pair<std::string, std::string>> backend_versions() {
     return {{"onednn", onednn::version()}, {"instruction_set", onednn::instruction_set()}};
 }

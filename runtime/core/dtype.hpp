@@ -8,7 +8,7 @@
 
 namespace trireme {
 
-enum class DType : std::uint8_t { u8, i32, i64, f32, f64, bf16, f16 };
+enum class DType : std::uint8_t { u8, i32, i64, f32, f64, bf16, f16, u16 };
 
 [[nodiscard]] constexpr std::int64_t size_of(DType t) {
     switch (t) {
@@ -16,6 +16,7 @@ enum class DType : std::uint8_t { u8, i32, i64, f32, f64, bf16, f16 };
             return 1;
         case DType::bf16:
         case DType::f16:
+        case DType::u16:
             return 2;
         case DType::i32:
         case DType::f32:
@@ -43,6 +44,8 @@ enum class DType : std::uint8_t { u8, i32, i64, f32, f64, bf16, f16 };
             return "bf16";
         case DType::f16:
             return "f16";
+        case DType::u16:
+            return "u16";
     }
     return "?";
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,5 +21,10 @@ namespace trireme {
 /// Pieces of `text` between `separator`s; empty pieces kept. "" gives no piece.
 [[nodiscard]] std::vector<std::string> split(std::string_view text, char separator);
 [[nodiscard]] std::string_view trim(std::string_view text);
+/// The whole text as a number, which nothing stands before or behind; empty where it is none, or does not
+/// fit.
+[[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text);
+/// The same of finite numbers such as -1.5e3.
+[[nodiscard]] std::optional<double> parse_number(std::string_view text);
 
 }  // namespace trireme

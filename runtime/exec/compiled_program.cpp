@@ -50,31 +50,30 @@ class CompiledProgram::Binder {
         out_.buffers.inputs = {activation(graph_.loss(), a.microbatch)};
         if (memory_.gradients != nullptr) out_.status = at_slot(a.slot, buckets_.status_offset());
     }
+    void operator()(const PackWeights& a) { node(a.node, a.microbatch); }
     void operator()(const Forward& a) {
         node(a.node, a.microbatch);
         const StatisticsPlace& place = buckets_.statistics(a.node);
         if (!program_.training || place.elements == 0) return;
-        out_.buffers.statistics = a.apart ? find(Kind::statistics, a.node, a.microbatch)
-                                          : reinterpret_cast<std::byte*>(at_slot(a.slot, place.offset));
+        out_.buffers.statistics =
+            a.apart ? find(Kind::statistics, a.node, a.microbatch) : bytes_at_slot(a.slot, place.offset);
     }
     void operator()(const AddStatistics& a) {
         const StatisticsPlace& place = buckets_.statistics(a.node);
-        out_.sums.push_back({reinterpret_cast<const float*>(find(Kind::statistics, a.node, a.microbatch)),
-                             at_slot(0, place.offset), place.elements});
+        sum(find(Kind::statistics, a.node, a.microbatch), bytes_at_slot(0, place.offset), place.elements);
     }
     void operator()(const BackwardActivation& a) { node(a.node, a.microbatch); }
     void operator()(const BackwardWeight& a) {
         node(a.node, a.microbatch);
         for (layers::ParamId p : graph_.node(a.node).params) {
-            out_.buffers.d_params.push_back(
-                a.apart ? find(Kind::weight_gradient, p, a.microbatch)
-                        : reinterpret_cast<std::byte*>(at_slot(a.slot, buckets_.place(p).offset)));
+            out_.buffers.d_params.push_back(a.apart ? find(Kind::weight_gradient, p, a.microbatch)
+                                                    : bytes_at_slot(a.slot, buckets_.place(p).offset));
         }
     }
     void operator()(const AddWeightGradient& a) {
         for (layers::ParamId p : graph_.node(a.node).params) {
-            out_.sums.push_back({reinterpret_cast<const float*>(find(Kind::weight_gradient, p, a.microbatch)),
-                                 at_slot(a.slot, buckets_.place(p).offset), buckets_.place(p).elements});
+            sum(find(Kind::weight_gradient, p, a.microbatch), bytes_at_slot(a.slot, buckets_.place(p).offset),
+                buckets_.place(p).elements);
         }
     }
     void operator()(const BackwardInput& a) {
@@ -93,14 +92,13 @@ class CompiledProgram::Binder {
         enter(a.microbatch);
         const auto input = static_cast<std::size_t>(a.input);
         const TensorId root = selection_.root_of(graph_.node(a.node).inputs[input]);
-        out_.sums.push_back({reinterpret_cast<const float*>(
-                                 find(Kind::partial_gradient, partial_id(a.node, input), a.microbatch)),
-                             reinterpret_cast<float*>(find(Kind::gradient, root, a.microbatch)),
-                             graph_.tensor(root).shape.elements().value * out_.samples});
+        sum(find(Kind::partial_gradient, partial_id(a.node, input), a.microbatch),
+            find(Kind::gradient, root, a.microbatch),
+            graph_.tensor(root).shape.elements().value * out_.samples, graph_.tensor(root).dtype);
     }
     void operator()(const CombineSlots& a) {
         const IndexRange range = buckets_.buckets().at(static_cast<std::size_t>(a.bucket)).range;
-        out_.sums.push_back({at_slot(a.from, range.begin), at_slot(a.to, range.begin), range.size()});
+        sum(bytes_at_slot(a.from, range.begin), bytes_at_slot(a.to, range.begin), range.size());
     }
 
   private:
@@ -111,6 +109,12 @@ class CompiledProgram::Binder {
     }
     [[nodiscard]] float* at_slot(int slot, std::int64_t offset) const {
         return memory_.gradients + slot * buckets_.arena_elements().value + offset;
+    }
+    [[nodiscard]] std::byte* bytes_at_slot(int slot, std::int64_t offset) const {
+        return reinterpret_cast<std::byte*>(at_slot(slot, offset));
+    }
+    void sum(const std::byte* from, std::byte* to, std::int64_t elements, DType dtype = DType::f32) {
+        out_.sums.push_back({from, to, elements, dtype});
     }
 
     std::byte* activation(TensorId tensor, Microbatch mb) {
@@ -140,6 +144,8 @@ class CompiledProgram::Binder {
         }
         b.saved = find(Kind::saved, id, mb);
         b.scratch = find(Kind::scratch, at_, Microbatch(0));
+        b.forward_weights = find(Kind::forward_weights, id, program_.first_like(mb));
+        b.backward_weights = find(Kind::backward_weights, id, program_.first_like(mb));
     }
 
     const Program& program_;

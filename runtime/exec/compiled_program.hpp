@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/exec/in_place_sum.hpp"
 #include "runtime/exec/model_state.hpp"
 #include "runtime/exec/program.hpp"
 #include "runtime/plan/buffer_table.hpp"
@@ -35,13 +36,7 @@ struct CompiledInstruction {
     float* status = nullptr;        ///< RecordLoss: status words of its slot; null in forward programs
     std::int64_t first_sample = 0;  ///< of its micro-batch
     std::int64_t samples = 0;       ///< of its micro-batch
-    /// The Add... and Combine... instructions: to[i] += from[i].
-    struct Sum {
-        const float* from = nullptr;
-        float* to = nullptr;
-        std::int64_t elements = 0;
-    };
-    std::vector<Sum> sums;
+    std::vector<InPlaceSum> sums;   ///< of the Add... and Combine... instructions
 };
 
 class CompiledProgram {

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme {
@@ -13,18 +16,24 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::string_view arrival_label = "all gradients";
+
 double seconds_between(Clock::time_point begin, Clock::time_point end) {
     return std::chrono::duration<double>(end - begin).count();
 }
 
-/// Largest arena that any program of a rank needs.
-Bytes arena_of(const ParallelPlan& plan, int rank, std::int64_t eval_batch) {
-    Bytes size = plan_memory(plan.program(rank, StepKind::full), plan.selection()).size;
+/// Arena of the forward program; none where there is none.
+Bytes forward_arena(const ParallelPlan& plan, std::int64_t eval_batch) {
+    if (eval_batch == 0) return Bytes{};
+    return plan_memory(lower_forward(plan.selection(), eval_batch), plan.selection()).size;
+}
+
+/// Largest arena that any program of a rank that trains needs.
+Bytes training_arena(const ParallelPlan& plan, int rank, std::int64_t eval_batch) {
+    Bytes size = std::max(forward_arena(plan, eval_batch),
+                          plan_memory(plan.program(rank, StepKind::full), plan.selection()).size);
     if (plan.has_short_step())
         size = std::max(size, plan_memory(plan.program(rank, StepKind::short_last), plan.selection()).size);
-    if (eval_batch > 0)
-        size =
-            std::max(size, plan_memory(lower_forward(plan.selection(), eval_batch), plan.selection()).size);
     return size;
 }
 
@@ -32,12 +41,20 @@ Bytes arena_of(const ParallelPlan& plan, int rank, std::int64_t eval_batch) {
 Bytes buffer_bytes_of(const layers::ModelGraph& graph) {
     Elements total{};
     for (const layers::BufferSpec& spec : graph.buffers())
-        total += Elements((spec.shape.elements().value + 15) / 16 * 16);
+        total += aligned(spec.shape.elements(), DType::f32);
     return bytes_of(total, DType::f32);
 }
 
-void add(const CompiledInstruction::Sum& sum) {
-    for (std::int64_t i = 0; i < sum.elements; ++i) sum.to[i] += sum.from[i];
+/// Where an instruction's time belongs; the optimizer step measures its own parts.
+double* column_of(const Action& action, StepTimes& times) {
+    if (std::holds_alternative<OptimizerStep>(action)) return nullptr;
+    return std::holds_alternative<ReduceBucket>(action) ? &times.exposed_comm : &times.compute;
+}
+
+/// What ranks want of all travels as numbers beside the gradients.
+void put_wishes(float* status, const StepInputs& inputs) {
+    status[static_cast<std::size_t>(StatusWord::stop)] = inputs.stop_wish ? 1.0F : 0.0F;
+    status[static_cast<std::size_t>(StatusWord::save)] = inputs.save_wish ? 1.0F : 0.0F;
 }
 
 }  // namespace
@@ -45,14 +62,24 @@ void add(const CompiledInstruction::Sum& sum) {
 struct Executor::StepScope {
     const StepInputs* inputs = nullptr;  ///< null in forward programs
     StepReport report;
+    std::size_t sums_started = 0;
+    double drill_delay = 0;
 };
 
 Executor::Executor(const ExecutorParts& parts) : parts_(parts), stream_(parts.device->make_stream()) {
+    const bool trains = parts_.guard != nullptr;
+    arena_ =
+        Region(parts_.device->memory(), trains ? training_arena(*parts_.plan, parts_.rank, parts_.eval_batch)
+                                               : forward_arena(*parts_.plan, parts_.eval_batch));
+    if (trains) prepare_training();
+}
+
+void Executor::prepare_training() {
     const ParallelPlan& plan = *parts_.plan;
-    arena_ = Region(parts_.device->memory(), arena_of(plan, parts_.rank, parts_.eval_batch));
     bucket_region_ = parts_.comm->allocate_buckets(bytes_of(plan.gradient_elements(parts_.rank), DType::f32));
     gradients_ = {reinterpret_cast<float*>(bucket_region_.data()),
                   static_cast<std::size_t>(plan.buckets().arena_elements().value)};
+    wishes_apart_ = plan.has_idle_ranks();
     const std::size_t buckets = plan.buckets().buckets().size();
     sums_.resize(buckets);
     for (std::size_t b = 0; b < buckets; ++b) bucket_labels_.push_back(fmt::format("bucket {}", b));
@@ -70,9 +97,9 @@ void Executor::make_canonical_lists(StepKind kind) {
     const ParallelPlan& plan = *parts_.plan;
     const std::int64_t segment = parts_.comm->segment_elements();
     auto& lists = canonical_lists_[kind];
-    for (std::size_t b = 0; b < plan.buckets().buckets().size(); ++b) {
-        lists.push_back(std::make_shared<const comm::StepList>(
-            comm::canonical_all_reduce(plan.canonical_layout(parts_.rank, kind, b), parts_.rank, segment)));
+    for (const comm::CanonicalLayout& layout : plan.canonical_layouts(parts_.rank, kind)) {
+        lists.push_back(
+            std::make_shared<const comm::StepList>(comm::canonical_all_reduce(layout, parts_.rank, segment)));
     }
 }
 
@@ -97,11 +124,13 @@ CompiledProgram& Executor::forward_program() {
 }
 
 StepReport Executor::step(const StepInputs& inputs) {
+    ensure(parts_.guard != nullptr, "an executor that trains has a guard");
     CompiledProgram& program = training_program(inputs.kind);
     ensure(inputs.batch.samples == program.program().samples(),
            "the batch has the samples that the plan gives this rank");
     StepScope scope;
     scope.inputs = &inputs;
+    scope.drill_delay = inputs.drill_delay;
     const auto begin = Clock::now();
     load(program, inputs.batch, inputs.step);
     run(program, scope);
@@ -128,7 +157,7 @@ std::int64_t Executor::classes() const {
 }
 
 void Executor::load(CompiledProgram& program, const HostBatch& batch, std::int64_t step) {
-    const auto* x = reinterpret_cast<const std::byte*>(batch.x.data());
+    const std::byte* x = batch.x.data();
     for (CompiledInstruction& instruction : program.instructions()) {
         instruction.context.seed = parts_.seed;
         instruction.context.step = step;
@@ -144,18 +173,30 @@ void Executor::run(CompiledProgram& program, StepScope& scope) {
     for (CompiledInstruction& instruction : program.instructions()) {
         parts_.comm->set_state(program.program().training ? Phase::step : Phase::evaluate, instruction.text);
         const auto begin = Clock::now();
-        const double waited_before = times.exposed_comm;
         execute(instruction, scope);
         const auto end = Clock::now();
-        times.compute += seconds_between(begin, end) - (times.exposed_comm - waited_before);
-        if (parts_.trace != nullptr) parts_.trace->span(Track::main, instruction.text, begin, end, "");
+        if (double* column = column_of(instruction.source->action, times))
+            *column += seconds_between(begin, end);
+        trace_span(instruction.text, begin, end);
     }
+}
+
+void Executor::trace_span(std::string_view name, Clock::time_point begin, Clock::time_point end) const {
+    if (parts_.trace != nullptr) parts_.trace->span(Track::main, name, begin, end, "");
 }
 
 void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     const Action& action = instruction.source->action;
+    if (scope.drill_delay > 0)
+        std::this_thread::sleep_for(std::chrono::duration<double>(std::exchange(scope.drill_delay, 0)));
     if (std::holds_alternative<Forward>(action)) {
         instruction.kernels->forward(*stream_, instruction.buffers);
+    } else if (const auto* pack = std::get_if<PackWeights>(&action)) {
+        if (pack->for_backward) {
+            instruction.kernels->pack_backward(*stream_, instruction.buffers);
+        } else {
+            instruction.kernels->pack_forward(*stream_, instruction.buffers);
+        }
     } else if (std::holds_alternative<BackwardActivation>(action)) {
         instruction.kernels->backward_activation(*stream_, instruction.buffers);
     } else if (std::holds_alternative<BackwardWeight>(action)) {
@@ -169,9 +210,11 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     } else if (const auto* sum = std::get_if<ReduceBucket>(&action)) {
         reduce(sum->bucket, scope);
     } else if (std::holds_alternative<OptimizerStep>(action)) {
+        wait_for_sums(scope);
         commit(scope);
     }
-    for (const CompiledInstruction::Sum& sum : instruction.sums) add(sum);
+    const int threads = parts_.plan->selection().threads();
+    for (const InPlaceSum& sum : instruction.sums) add_in_place(sum, threads);
 }
 
 void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope) {
@@ -182,7 +225,7 @@ void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, 
     words[static_cast<std::size_t>(StatusWord::loss_sum)] = static_cast<float>(sum);
     words[static_cast<std::size_t>(StatusWord::samples)] = static_cast<float>(instruction.samples);
     words[static_cast<std::size_t>(StatusWord::nonfinite)] = std::isfinite(sum) ? 0.0F : 1.0F;
-    words[static_cast<std::size_t>(StatusWord::stop)] = scope.inputs->stop_wish ? 1.0F : 0.0F;
+    put_wishes(words.data(), *scope.inputs);
     for (std::size_t w = 0; w < words.size(); ++w) {
         instruction.status[w] = on_top ? instruction.status[w] + words[w] : words[w];
     }
@@ -190,12 +233,18 @@ void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, 
 
 void Executor::clear_gradients(const StepScope& scope) {
     std::fill(gradients_.begin(), gradients_.end(), 0.0F);
-    float* status = gradients_.data() + parts_.plan->buckets().status_offset();
-    status[static_cast<std::size_t>(StatusWord::stop)] = scope.inputs->stop_wish ? 1.0F : 0.0F;
+    put_wishes(gradients_.data() + parts_.plan->buckets().status_offset(), *scope.inputs);
 }
 
-void Executor::reduce(int bucket, const StepScope& scope) {
+void Executor::reduce(int bucket, StepScope& scope) {
     const auto index = static_cast<std::size_t>(bucket);
+    if (wishes_apart_ && scope.sums_started == 0) {
+        put_wishes(wishes_.data(), *scope.inputs);
+        told_ = parts_.comm->all_reduce(wishes_, comm::Algorithm::automatic, "wishes");
+    }
+    // Ahead of the sum itself, so that its message does not stand behind those of the gradients.
+    if (++scope.sums_started == sums_.size() && parts_.comm->size() > 1)
+        arrival_ = parts_.comm->arrive(arrival_label);
     const IndexRange range = parts_.plan->buckets().buckets()[index].range;
     if (parts_.plan->spec().canonical) {
         sums_[index] = parts_.comm->canonical_all_reduce(canonical_lists_.at(scope.inputs->kind)[index],
@@ -207,18 +256,39 @@ void Executor::reduce(int bucket, const StepScope& scope) {
     sums_[index] = parts_.comm->all_reduce(data, parts_.plan->spec().algorithm, bucket_labels_[index]);
 }
 
+void Executor::wait_for_sums(StepScope& scope) {
+    const Deadline& deadline = scope.inputs->deadline;
+    StepTimes& times = scope.report.times;
+    const auto begin = Clock::now();
+    if (arrival_.valid()) parts_.comm->wait(arrival_, deadline);
+    const auto arrived = Clock::now();
+    for (comm::Ticket& sum : sums_) parts_.comm->wait(sum, deadline);
+    if (told_.valid()) parts_.comm->wait(told_, deadline);
+    const auto summed = Clock::now();
+    times.straggler_wait += seconds_between(begin, arrived);
+    times.exposed_comm += seconds_between(arrived, summed);
+    trace_span("wait for the last rank", begin, arrived);
+    trace_span("wait for sums", arrived, summed);
+}
+
 void Executor::commit(StepScope& scope) {
+    const auto begin = Clock::now();
+    update(scope);
+    const auto end = Clock::now();
+    scope.report.times.compute += seconds_between(begin, end);
+    trace_span("update", begin, end);
+}
+
+void Executor::update(StepScope& scope) {
     const StepInputs& inputs = *scope.inputs;
     StepReport& report = scope.report;
-    const auto begin = Clock::now();
-    for (comm::Ticket& sum : sums_) parts_.comm->wait(sum, inputs.deadline);
-    report.times.exposed_comm += seconds_between(begin, Clock::now());
-
     const float* status = gradients_.data() + parts_.plan->buckets().status_offset();
     const auto word = [&](StatusWord w) { return static_cast<double>(status[static_cast<std::size_t>(w)]); };
     report.loss_sum = word(StatusWord::loss_sum);
     report.samples = std::llround(word(StatusWord::samples));
-    report.stop_wishes = std::llround(word(StatusWord::stop));
+    const float* told = wishes_apart_ ? wishes_.data() : status;
+    report.stop_wish = told[static_cast<std::size_t>(StatusWord::stop)] > 0;
+    report.save_wish = told[static_cast<std::size_t>(StatusWord::save)] > 0;
     const bool loss_finite = word(StatusWord::nonfinite) == 0 && std::isfinite(report.loss_sum);
     report.skipped = !parts_.guard->admit(loss_finite, gradients_, parts_.plan->selection().threads());
     if (report.skipped) return;
@@ -237,7 +307,7 @@ MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const 
     report.parameters = arena + buffer_bytes_of(plan.selection().graph());
     report.optimizer_state = arena * static_cast<std::int64_t>(state_names(optimizer).size());
     report.gradients = bytes_of(plan.gradient_elements(rank), DType::f32);
-    report.arena = arena_of(plan, rank, eval_batch);
+    report.arena = training_arena(plan, rank, eval_batch);
     return report;
 }
 

@@ -2,6 +2,7 @@
 // thread; the loop waits for nothing but what an instruction says it waits for.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -19,9 +20,10 @@
 
 namespace trireme {
 
-/// Samples of this rank: inputs [samples, sample shape] fp32, targets as the graph's target says.
+/// Samples of this rank: [samples, sample shape] and targets, of the types that the graph's input and target
+/// have.
 struct HostBatch {
-    std::span<const float> x;
+    std::span<const std::byte> x;
     std::span<const std::byte> y;
     std::int64_t samples = 0;
 };
@@ -34,6 +36,8 @@ struct StepInputs {
     double lr = 0;
     std::int64_t update = 1;  ///< updates so far, this one included (Adam's t)
     bool stop_wish = false;   ///< this rank was asked to save and end
+    bool save_wish = false;   ///< this rank's clock asks for a checkpoint
+    double drill_delay = 0;   ///< fault drills: seconds by which this rank's first kernel takes longer
     Deadline deadline = Deadline::in_seconds(0);
 };
 
@@ -46,7 +50,9 @@ struct ExecutorParts {
     comm::Communicator* comm = nullptr;
     TraceSink* trace = nullptr;  ///< may be null
     std::uint64_t seed = 0;
-    StepGuard* guard = nullptr;   ///< what a step that is not finite does; needed for training
+    /// What a step that is not finite does. Without one the executor runs `forward` only, and has neither
+    /// gradients nor training programs nor their memory.
+    StepGuard* guard = nullptr;
     std::int64_t eval_batch = 0;  ///< batch of `forward`; 0: none
 };
 
@@ -54,9 +60,9 @@ class Executor {
   public:
     explicit Executor(const ExecutorParts& parts);
 
-    /// One training step of the job: forward, backward, sums, update. All ranks call it with their samples of
-    /// the same step. Throws NumericError when the loss or a gradient is not finite: nothing has changed
-    /// then.
+    /// One training step of the job: forward, backward, sums, update; needs a guard. All ranks call it with
+    /// their samples of the same step. Throws NumericError when the loss or a gradient is not finite: nothing
+    /// has changed then.
     StepReport step(const StepInputs& inputs);
 
     /// Forward only, on this rank's own samples, at most `eval_batch`. It always runs at that size, so that
@@ -82,6 +88,7 @@ class Executor {
 
   private:
     struct StepScope;  // what the instructions of one step share
+    void prepare_training();
     CompiledProgram& training_program(StepKind kind);
     CompiledProgram& forward_program();
     void run(CompiledProgram& program, StepScope& scope);
@@ -90,8 +97,12 @@ class Executor {
     void record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope);
     void make_canonical_lists(StepKind kind);
     void clear_gradients(const StepScope& scope);
-    void reduce(int bucket, const StepScope& scope);
+    void reduce(int bucket, StepScope& scope);
+    void wait_for_sums(StepScope& scope);
     void commit(StepScope& scope);
+    void update(StepScope& scope);
+    void trace_span(std::string_view name, TraceSink::Clock::time_point begin,
+                    TraceSink::Clock::time_point end) const;
 
     ExecutorParts parts_;
     Region arena_;
@@ -101,6 +112,11 @@ class Executor {
     std::map<StepKind, CompiledProgram> training_;
     std::optional<CompiledProgram> forward_;
     std::vector<comm::Ticket> sums_;
+    /// Where some rank has no part in the tree, what ranks want of all is summed for itself.
+    bool wishes_apart_ = false;
+    std::array<float, static_cast<std::size_t>(StatusWord::count)> wishes_{};
+    comm::Ticket told_;
+    comm::Ticket arrival_;  ///< done once every rank has handed over its last gradients
     std::map<StepKind, std::vector<std::shared_ptr<const comm::StepList>>> canonical_lists_;  ///< by bucket
     std::vector<std::string> bucket_labels_;
     std::vector<std::int64_t> statistics_offsets_;  ///< of each node's statistics in the bucket arena

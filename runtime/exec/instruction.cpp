@@ -18,6 +18,9 @@ struct Printer {
     std::string operator()(const LoadMicrobatch& a) const {
         return fmt::format("load mb{}", a.microbatch.value);
     }
+    std::string operator()(const PackWeights& a) const {
+        return line("pack-weights", a.node, a.microbatch, a.for_backward ? " backward" : "");
+    }
     std::string operator()(const Forward& a) const {
         return line("forward", a.node, a.microbatch, a.apart ? " apart" : "");
     }

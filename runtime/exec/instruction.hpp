@@ -15,6 +15,14 @@ namespace trireme {
 struct LoadMicrobatch {
     Microbatch microbatch;
 };
+/// Fills the compute copy of a node's weights that its forward reads, or its input gradient: once a program
+/// and size of micro-batch, which `microbatch` is the first of. Does nothing where the kernel reads the
+/// parameters as they lie.
+struct PackWeights {
+    layers::NodeId node;
+    Microbatch microbatch;
+    bool for_backward = false;
+};
 /// The running-statistics sums of a batch norm go to the bucket's slot; `apart`: to a buffer of its own, for
 /// AddStatistics.
 struct Forward {
@@ -82,7 +90,7 @@ struct ReduceBucket {
 /// Waits for every sum, checks the status words and commits the update: parameters change here or not at all.
 struct OptimizerStep {};
 
-using Action = std::variant<LoadMicrobatch, Forward, AddStatistics, CombineSlots, RecordLoss,
+using Action = std::variant<LoadMicrobatch, PackWeights, Forward, AddStatistics, CombineSlots, RecordLoss,
                             BackwardActivation, BackwardWeight, AddWeightGradient, BackwardInput,
                             AddInputGradient, ClearGradients, ReduceBucket, OptimizerStep>;
 

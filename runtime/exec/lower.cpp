@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -12,13 +13,6 @@ namespace {
 
 using layers::NodeId;
 using layers::TensorId;
-
-bool has_fused_activation(const layers::Op& op) {
-    const auto* conv = std::get_if<layers::Conv2d>(&op);
-    const auto* linear = std::get_if<layers::Linear>(&op);
-    return (conv != nullptr && conv->activation != layers::Activation::none) ||
-           (linear != nullptr && linear->activation != layers::Activation::none);
-}
 
 /// What follows a micro-batch's backward, once a bucket's gradients are complete.
 struct AfterBackward {
@@ -38,6 +32,7 @@ class Lowering {
         for (NodeId node = 0; node < node_count(); ++node) {
             if (layers::is_view(graph_.node(node).op)) continue;
             const bool apart = add && program_.training && has_statistics(node);
+            if (packs(node, mb)) emit(PackWeights{node, mb, false});
             emit(Forward{node, mb, slot, apart}, std::exchange(waits, {}));
             if (apart) emit(AddStatistics{node, mb});
         }
@@ -51,7 +46,8 @@ class Lowering {
         for (NodeId node = node_count() - 1; node >= 0; --node) {
             if (layers::is_view(graph_.node(node).op) || !selection_.wants_gradient(graph_.node(node).output))
                 continue;
-            if (has_fused_activation(graph_.node(node).op)) emit(BackwardActivation{node, mb});
+            if (layers::activation_of(graph_.node(node).op) != layers::Activation::none)
+                emit(BackwardActivation{node, mb});
             if (!graph_.node(node).params.empty()) backward_weight(node, mb, slot, add, buckets, after);
             backward_input(node, mb);
         }
@@ -63,6 +59,10 @@ class Lowering {
 
   private:
     [[nodiscard]] NodeId node_count() const { return static_cast<NodeId>(graph_.nodes().size()); }
+    /// Whether a pass of `node` on this micro-batch needs a compute copy that no earlier one has filled.
+    [[nodiscard]] bool packs(NodeId node, Microbatch mb) const {
+        return layers::multiplies_weight(graph_.node(node).op) && program_.first_like(mb) == mb;
+    }
     [[nodiscard]] bool has_statistics(NodeId id) const {
         const layers::Node& node = graph_.node(id);
         return layers::statistics_of(node.op, graph_.tensor(node.inputs.front()).shape) > 0;
@@ -80,6 +80,7 @@ class Lowering {
             if (!written_.insert(source).second) action.apart |= std::uint64_t{1} << i;
         }
         if (!wanted) return;
+        if (packs(id, mb)) emit(PackWeights{id, mb, true});
         emit(action);
         for (std::size_t i = 0; i < node.inputs.size(); ++i) {
             if ((action.apart >> i & 1) != 0) emit(AddInputGradient{id, mb, static_cast<int>(i)});
@@ -152,6 +153,12 @@ std::int64_t Program::samples() const {
     std::int64_t total = 0;
     for (std::int64_t n : microbatches) total += n;
     return total;
+}
+
+Microbatch Program::first_like(Microbatch mb) const {
+    const std::int64_t size = microbatches.at(static_cast<std::size_t>(mb.value));
+    const auto first = std::find(microbatches.begin(), microbatches.end(), size);
+    return Microbatch(static_cast<int>(first - microbatches.begin()));
 }
 
 std::string Program::str(const layers::ModelGraph& graph) const {

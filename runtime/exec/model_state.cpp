@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "layers/init.hpp"
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/digest.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/device/cpu/kernel_threads.hpp"
@@ -20,8 +21,6 @@ static_assert(std::endian::native == std::endian::little,
               "hashes and files are little-endian; so must be the host");
 
 namespace {
-
-constexpr std::int64_t buffer_alignment = 16;  // elements: 64 bytes of fp32
 
 std::vector<layers::ParamId> ids_by_name(const layers::ModelGraph& graph) {
     std::vector<layers::ParamId> order(graph.params().size());
@@ -82,13 +81,12 @@ ModelState::ModelState(const layers::ModelGraph& graph, const GradBuckets& bucke
     const Bytes size = bytes_of(buckets.arena_elements(), DType::f32);
     params_ = Region(memory, size);
     for (std::size_t k = 0; k < state_names_.size(); ++k) states_.emplace_back(memory, size);
-    std::int64_t elements = 0;
+    Elements elements{};
     for (const layers::BufferSpec& spec : graph.buffers()) {
-        buffer_offsets_.push_back(elements);
-        elements +=
-            (spec.shape.elements().value + buffer_alignment - 1) / buffer_alignment * buffer_alignment;
+        buffer_offsets_.push_back(elements.value);
+        elements += aligned(spec.shape.elements(), DType::f32);
     }
-    if (elements > 0) buffers_ = Region(memory, bytes_of(Elements(elements), DType::f32));
+    if (elements.value > 0) buffers_ = Region(memory, bytes_of(elements, DType::f32));
 }
 
 void ModelState::initialise(std::uint64_t seed) {

@@ -30,6 +30,8 @@ struct Program {
     bool training = true;
 
     [[nodiscard]] std::int64_t samples() const;
+    /// The first micro-batch of the size of `mb`: they share the compute copies of weights.
+    [[nodiscard]] Microbatch first_like(Microbatch mb) const;
     [[nodiscard]] std::string str(const layers::ModelGraph& graph) const;
 };
 

@@ -29,16 +29,33 @@ struct KernelRequest {
 
 /// What a node's kernels want from the memory plan.
 struct KernelNeeds {
-    bool backward_reads_input = false;   ///< the input activations must live until backward
-    bool backward_reads_output = false;  ///< the output activation must live until backward
-    Bytes saved{};                       ///< opaque state written by forward, read by backward
+    bool backward_reads_input = false;        ///< the input activations must live until backward
+    std::uint64_t backward_skips_inputs = 0;  ///< bit i: of the inputs, this one need not
+    bool backward_reads_output = false;       ///< the output activation must live until backward
+    Bytes saved{};                            ///< opaque state written by forward, read by backward
     Bytes forward_scratch{};
     Bytes backward_scratch{};  ///< the largest of the backward passes
+    /// Copies of the weights in the layout and element type that forward and backward_input read; 0: the
+    /// parameters are read as they lie.
+    Bytes forward_weights{};
+    Bytes backward_weights{};
+    /// Forward may write the output where the first input lies (of the same size), if nobody reads that
+    /// again.
+    bool forward_in_place = false;
+    /// Bit i: backward_input may write the gradient of input i where that of the output lies. The plan grants
+    /// one of them at most.
+    std::uint64_t backward_in_place = 0;
 };
 
 /// Memory of one launch. All pointers are device memory, aligned to 64 bytes, row-major [batch, shape...]
-/// (NHWC), fp32 but for a class index as the target of a loss, which is i32. Gradients are overwritten, never
-/// added to.
+/// (NHWC). Gradients are overwritten, never added to.
+///
+/// Element types. An activation has the dtype of its tensor (layers::TensorSpec::dtype): fp32, or bf16 where
+/// the job computes in bf16; the class index that a loss reads is i32. The gradient of an activation has the
+/// dtype of the activation. Parameters, their gradients, running statistics and the sums for them are fp32
+/// always, and so is what a kernel keeps in `saved` where rounding it would cost accuracy. Inputs and outputs
+/// of one node may differ (the samples and the logits stay fp32): a kernel takes every mix, converts in its
+/// scratch where it must, or its provider refuses the node and says why. Sums are formed in fp32 at least.
 struct KernelBuffers {
     std::vector<const std::byte*> inputs;
     std::byte* output = nullptr;  ///< written by forward
@@ -52,6 +69,8 @@ struct KernelBuffers {
     std::byte* statistics = nullptr;
     std::byte* saved = nullptr;
     std::byte* scratch = nullptr;
+    std::byte* forward_weights = nullptr;   ///< written by pack_forward, read by forward
+    std::byte* backward_weights = nullptr;  ///< written by pack_backward, read by backward_input
     /// What random numbers are keyed by; never null for a dropout in training, in forward and backward.
     const LaunchContext* context = nullptr;
 };
@@ -61,12 +80,19 @@ struct KernelBuffers {
 /// the gradient of any input is wanted), each once after a forward, with the same saved memory. A loss node
 /// gets only forward and backward_input: its d_output is one for each sample and is not passed (null), and
 /// its target has no gradient.
+///
+/// A compute copy of the weights is packed once after each change of the parameters and before the first pass
+/// that reads it, not at each launch: micro-batches of one size share it.
 class NodeKernels {
   public:
     virtual ~NodeKernels() = default;
     [[nodiscard]] virtual KernelNeeds needs() const = 0;
     /// The implementation chosen, for the plan: "jit:avx512_core".
     [[nodiscard]] virtual std::string describe() const = 0;
+    /// Fill the compute copies; they read b.params and may use the scratch of the pass that they serve. For
+    /// kernels without copies there is nothing to do.
+    virtual void pack_forward(Stream&, const KernelBuffers&) {}
+    virtual void pack_backward(Stream&, const KernelBuffers&) {}
     virtual void forward(Stream& stream, const KernelBuffers& b) = 0;
     virtual void backward_activation(Stream& stream, const KernelBuffers& b) = 0;
     virtual void backward_weight(Stream& stream, const KernelBuffers& b) = 0;

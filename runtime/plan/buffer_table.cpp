@@ -22,6 +22,7 @@ class LifeCollector {
             std::visit(*this, instruction.action);
             ++at_;
         }
+        work_in_place();
         return std::move(table_);
     }
 
@@ -31,13 +32,30 @@ class LifeCollector {
     void operator()(const ReduceBucket&) {}
     void operator()(const OptimizerStep&) {}
 
+    void operator()(const PackWeights& a) {
+        const KernelNeeds needs = needs_of(a.node, a.microbatch);
+        const std::string& name = graph_.node(a.node).name;
+        if (a.for_backward && needs.backward_weights.value > 0) {
+            touch(Kind::backward_weights, a.node, a.microbatch, needs.backward_weights, name);
+            scratch(needs.backward_scratch, name);
+        } else if (!a.for_backward && needs.forward_weights.value > 0) {
+            touch(Kind::forward_weights, a.node, a.microbatch, needs.forward_weights, name);
+            scratch(needs.forward_scratch, name);
+        }
+    }
     void operator()(const Forward& a) {
         const layers::Node& node = graph_.node(a.node);
         const KernelNeeds needs = needs_of(a.node, a.microbatch);
+        touch(Kind::forward_weights, a.node, program_.first_like(a.microbatch), needs.forward_weights,
+              node.name);
         for (TensorId input : node.inputs) activation(input, a.microbatch);
         activation(node.output, a.microbatch);
         touch(Kind::saved, a.node, a.microbatch, needs.saved, node.name);
         scratch(needs.forward_scratch, node.name);
+        if (needs.forward_in_place) {
+            may_share(Kind::activation, selection_.root_of(node.inputs.front()), Kind::activation,
+                      selection_.root_of(node.output), a.microbatch);
+        }
         if (a.apart) statistics(a.node, a.microbatch);
     }
     void operator()(const AddStatistics& a) { statistics(a.node, a.microbatch); }
@@ -54,14 +72,22 @@ class LifeCollector {
     void operator()(const AddWeightGradient& a) { weight_gradients(a.node, a.microbatch); }
     void operator()(const BackwardInput& a) {
         backward_reads(a.node, a.microbatch);
-        const auto& inputs = graph_.node(a.node).inputs;
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            if (!selection_.wants_gradient(inputs[i])) continue;
-            if ((a.apart >> i & 1) != 0) {
+        const layers::Node& node = graph_.node(a.node);
+        const KernelNeeds needs = needs_of(a.node, a.microbatch);
+        touch(Kind::backward_weights, a.node, program_.first_like(a.microbatch), needs.backward_weights,
+              node.name);
+        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            if (!selection_.wants_gradient(node.inputs[i])) continue;
+            const bool apart = (a.apart >> i & 1) != 0;
+            if (apart) {
                 partial(a.node, i, a.microbatch);
             } else {
-                gradient(inputs[i], a.microbatch);
+                gradient(node.inputs[i], a.microbatch);
             }
+            if ((needs.backward_in_place >> i & 1) == 0) continue;
+            may_share(Kind::gradient, selection_.root_of(node.output),
+                      apart ? Kind::partial_gradient : Kind::gradient,
+                      apart ? partial_id(a.node, i) : selection_.root_of(node.inputs[i]), a.microbatch);
         }
     }
     void operator()(const AddInputGradient& a) {
@@ -80,8 +106,8 @@ class LifeCollector {
 
     void touch(Kind kind, int id, Microbatch mb, Bytes size, std::string_view name) {
         if (size.value == 0) return;
-        static constexpr std::array<const char*, 7> kind_names{"",         "d.",  "d'.",   "saved.",
-                                                               "scratch.", "dw.", "stats."};
+        static constexpr std::array<const char*, 9> kind_names{"",    "d.",     "d'.", "saved.", "scratch.",
+                                                               "dw.", "stats.", "w.",  "wt."};
         const auto [where, added] =
             table_.index.try_emplace(BufferKey{kind, id, mb.value}, table_.lives.size());
         if (added) {
@@ -129,7 +155,9 @@ class LifeCollector {
         const layers::Node& node = graph_.node(id);
         const KernelNeeds needs = needs_of(id, mb);
         if (needs.backward_reads_input) {
-            for (TensorId input : node.inputs) activation(input, mb);
+            for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+                if ((needs.backward_skips_inputs >> i & 1) == 0) activation(node.inputs[i], mb);
+            }
         }
         if (needs.backward_reads_output) activation(node.output, mb);
         if (node.output != graph_.loss()) gradient(node.output, mb);
@@ -137,10 +165,57 @@ class LifeCollector {
         scratch(needs.backward_scratch, node.name);
     }
 
+    /// The result of the instruction at hand may have the memory of its operand.
+    void may_share(Kind operand_kind, int operand, Kind result_kind, int result, Microbatch mb) {
+        const auto from = table_.index.find(BufferKey{operand_kind, operand, mb.value});
+        const auto to = table_.index.find(BufferKey{result_kind, result, mb.value});
+        if (from == table_.index.end() || to == table_.index.end() || from == to) return;
+        sharing_.push_back({from->first, to->first, at_});
+    }
+
+    /// Joins the lives of operand and result where the operand is not read after the instruction and the
+    /// result not written before. In program order, so that a chain of such instructions uses one buffer.
+    void work_in_place() {
+        std::vector<bool> gone(table_.lives.size(), false);
+        for (const Sharing& s : sharing_) {
+            const std::size_t from = table_.index.at(s.operand);
+            const std::size_t to = table_.index.at(s.result);
+            BufferLife& operand = table_.lives[from];
+            const BufferLife& result = table_.lives[to];
+            if (from == to || operand.last != s.at || result.first != s.at || operand.size != result.size)
+                continue;
+            operand.last = result.last;
+            operand.name += " = " + result.name;
+            gone[to] = true;
+            for (auto& [key, life] : table_.index) {
+                if (life == to) life = from;
+            }
+        }
+        remove(gone);
+    }
+
+    void remove(const std::vector<bool>& gone) {
+        std::vector<std::size_t> now(gone.size());
+        std::vector<BufferLife> left;
+        for (std::size_t i = 0; i < gone.size(); ++i) {
+            now[i] = left.size();
+            if (!gone[i]) left.push_back(std::move(table_.lives[i]));
+        }
+        for (auto& [key, life] : table_.index) life = now[life];
+        table_.lives = std::move(left);
+    }
+
+    struct Sharing {
+        BufferKey operand;
+        BufferKey result;
+        int at;
+    };
+
     const Program& program_;
     const Selection& selection_;
     const layers::ModelGraph& graph_;
     BufferTable table_;
+    std::vector<Sharing> sharing_;
     int at_ = 0;
 };
 

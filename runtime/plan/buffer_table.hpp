@@ -16,13 +16,25 @@ namespace trireme {
 /// instruction.
 /// For a partial gradient it is `partial_id`.
 struct BufferKey {
-    enum class Kind { activation, gradient, partial_gradient, saved, scratch, weight_gradient, statistics };
+    enum class Kind {
+        activation,
+        gradient,
+        partial_gradient,
+        saved,
+        scratch,
+        weight_gradient,
+        statistics,
+        forward_weights,  ///< compute copies; micro-batches of one size share those of the first
+        backward_weights
+    };
     Kind kind;
     int id;
     int microbatch;
     auto operator<=>(const BufferKey&) const = default;
 };
 
+/// Buffers may share a life: where a kernel works in place and what it reads is not read again, its result
+/// has the memory of its operand.
 struct BufferTable {
     std::map<BufferKey, std::size_t> index;  ///< into `lives`
     std::vector<BufferLife> lives;

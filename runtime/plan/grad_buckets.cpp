@@ -5,15 +5,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
 
 namespace trireme {
 namespace {
 
-constexpr std::int64_t alignment = 16;  // elements: 64 bytes of fp32
-
-std::int64_t aligned(std::int64_t elements) { return (elements + alignment - 1) / alignment * alignment; }
+/// Elements that a tensor takes in the arena.
+std::int64_t room_for(std::int64_t elements) { return aligned(Elements(elements), DType::f32).value; }
 
 /// Parameters in the order in which backward completes their gradients: reverse order of their first forward
 /// use.
@@ -68,11 +68,11 @@ GradBuckets::GradBuckets(const layers::ModelGraph& graph, Bytes bucket_bytes)
         places_[static_cast<std::size_t>(p)] = {p, static_cast<int>(buckets_.size()), at, elements};
         open.params.push_back(p);
         open.ready_count += uses_of(graph, p);
-        at += aligned(elements);
+        at += room_for(elements);
         for (layers::NodeId node : nodes_led_by(graph, p)) {
             const std::int64_t statistics = statistics_elements(graph, node);
             statistics_[static_cast<std::size_t>(node)] = {static_cast<int>(buckets_.size()), at, statistics};
-            at += aligned(statistics);
+            at += room_for(statistics);
         }
         if ((at - open.range.begin) * size_of(DType::f32) >= bucket_bytes.value) close();
     }
@@ -82,7 +82,7 @@ GradBuckets::GradBuckets(const layers::ModelGraph& graph, Bytes bucket_bytes)
         buckets_.pop_back();
     }
     status_offset_ = at;
-    at += aligned(static_cast<std::int64_t>(StatusWord::count));
+    at += room_for(static_cast<std::int64_t>(StatusWord::count));
     close();
     arena_elements_ = at;
 }

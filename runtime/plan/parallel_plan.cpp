@@ -69,6 +69,14 @@ std::int64_t ParallelPlan::rank_samples(int rank, StepKind kind) const {
     return total;
 }
 
+bool ParallelPlan::has_idle_ranks() const {
+    if (!spec_.canonical) return false;
+    for (int rank = 0; rank < spec_.data; ++rank) {
+        if (rank_samples(rank, StepKind::full) == 0) return true;
+    }
+    return false;
+}
+
 std::vector<std::int64_t> ParallelPlan::microbatches(int rank, StepKind kind) const {
     std::vector<std::int64_t> sizes;
     const auto add = [&](std::int64_t size) {
@@ -106,18 +114,20 @@ std::int64_t ParallelPlan::slots(int rank) const {
     return most;
 }
 
-comm::CanonicalLayout ParallelPlan::canonical_layout(int rank, StepKind kind, std::size_t bucket) const {
+std::vector<comm::CanonicalLayout> ParallelPlan::canonical_layouts(int rank, StepKind kind) const {
     comm::CanonicalLayout layout;
     layout.present = present(kind);
     for (int r = 0; r < spec_.data; ++r) layout.owned.push_back(owned(r));
     layout.stride = buckets_.arena_elements().value;
     layout.scratch = slots(rank) * layout.stride;
-    for (std::size_t b = 0; b <= bucket;
-         ++b) {  // each bucket has scratch of its own: their sums run at the same time
-        layout.range = buckets_.buckets().at(b).range;
-        if (b < bucket) layout.scratch += comm::canonical_scratch(layout, rank);
+    std::vector<comm::CanonicalLayout> layouts;
+    for (const GradBucket& bucket : buckets_.buckets()) {
+        // Each bucket has scratch of its own, behind that of the one before: their sums run at the same time.
+        if (!layouts.empty()) layout.scratch += comm::canonical_scratch(layouts.back(), rank);
+        layout.range = bucket.range;
+        layouts.push_back(layout);
     }
-    return layout;
+    return layouts;
 }
 
 Elements ParallelPlan::gradient_elements(int rank) const {
@@ -125,7 +135,7 @@ Elements ParallelPlan::gradient_elements(int rank) const {
     std::int64_t most = 0;
     for (StepKind kind : {StepKind::full, StepKind::short_last}) {
         if (kind == StepKind::short_last && !has_short_step_) continue;
-        const comm::CanonicalLayout last = canonical_layout(rank, kind, buckets_.buckets().size() - 1);
+        const comm::CanonicalLayout last = canonical_layouts(rank, kind).back();
         most = std::max(most, last.scratch + comm::canonical_scratch(last, rank));
     }
     return Elements(most);

@@ -58,6 +58,9 @@ class ParallelPlan {
     [[nodiscard]] const GradBuckets& buckets() const { return buckets_; }
     [[nodiscard]] int world() const { return world_; }
     [[nodiscard]] bool has_short_step() const { return has_short_step_; }
+    /// Canonical mode: a rank has no sample in a full step (a batch smaller than the leaves), and so no part
+    /// in the sums along the tree.
+    [[nodiscard]] bool has_idle_ranks() const;
 
     [[nodiscard]] IndexRange owned(int rank) const { return shards_.owned_by(rank, spec_.data); }
     /// Samples of a rank in a step of this kind, over all its leaves.
@@ -68,8 +71,8 @@ class ParallelPlan {
 
     /// Elements of a rank's gradient memory: slots of the bucket arena, and scratch of the canonical sums.
     [[nodiscard]] Elements gradient_elements(int rank) const;
-    /// Canonical mode: where the operands of a bucket's sum lie; `scratch` is that of `rank`.
-    [[nodiscard]] comm::CanonicalLayout canonical_layout(int rank, StepKind kind, std::size_t bucket) const;
+    /// Canonical mode: where the operands of each bucket's sum lie; `scratch` is that of `rank`.
+    [[nodiscard]] std::vector<comm::CanonicalLayout> canonical_layouts(int rank, StepKind kind) const;
     [[nodiscard]] Program program(int rank, StepKind kind) const;
 
     /// The plan as text: mesh, leaves, buckets. Equal on all ranks.

@@ -12,8 +12,8 @@ double microseconds(TraceSink::Clock::duration span) {
     return std::chrono::duration<double, std::micro>(span).count();
 }
 
-nlohmann::json metadata(const char* what, int rank, int track, const std::string& name) {
-    return {{"ph", "M"}, {"name", what}, {"pid", rank}, {"tid", track}, {"args", {{"name", name}}}};
+nlohmann::json metadata(const char* what, int rank, int track, const nlohmann::json& arguments) {
+    return {{"ph", "M"}, {"name", what}, {"pid", rank}, {"tid", track}, {"args", arguments}};
 }
 
 }  // namespace
@@ -31,9 +31,13 @@ void TraceWriter::span(Track track, std::string_view name, Clock::time_point beg
 
 std::string TraceWriter::events() const {
     std::lock_guard lock(mutex_);
-    std::string text = metadata("process_name", rank_, 0, fmt::format("rank {}", rank_)).dump();
+    std::string text = metadata("process_name", rank_, 0, {{"name", fmt::format("rank {}", rank_)}}).dump();
+    const nlohmann::json label{{"labels", fmt::format("clock within {:.0f} us", microseconds(zero_error_))}};
+    text += ",\n" + metadata("process_labels", rank_, 0, label).dump();
+    text += ",\n" + metadata("process_sort_index", rank_, 0, {{"sort_index", rank_}}).dump();
     for (std::size_t t = 0; t < track_names.size(); ++t) {
-        text += ",\n" + metadata("thread_name", rank_, static_cast<int>(t), track_names[t]).dump();
+        text +=
+            ",\n" + metadata("thread_name", rank_, static_cast<int>(t), {{"name", track_names[t]}}).dump();
     }
     for (const Event& event : events_) {
         nlohmann::json line{{"ph", "X"},

@@ -1,6 +1,6 @@
 // Collects spans and writes them as a Chrome trace (JSON), which Perfetto and chrome://tracing open. One
-// process a rank, one thread a track. Times are microseconds since the clock's zero, which all ranks take
-// right after a barrier.
+// process a rank, one thread a track. Times are microseconds since the zero, a moment that all ranks have in
+// common: each gives it by its own clock (comm/clock_sync.hpp).
 #pragma once
 
 #include <mutex>
@@ -15,8 +15,12 @@ class TraceWriter final : public TraceSink {
   public:
     explicit TraceWriter(int rank) : rank_(rank), zero_(Clock::now()) {}
 
-    /// Spans that begin now count from here; call right after a barrier.
-    void set_zero(Clock::time_point zero) { zero_ = zero; }
+    /// The common moment on this rank's clock, and how far it may be off; the trace shows that beside the
+    /// rank.
+    void set_zero(Clock::time_point zero, Clock::duration error) {
+        zero_ = zero;
+        zero_error_ = error;
+    }
     /// Outside of recording, spans are dropped.
     void record(bool on);
     void span(Track track, std::string_view name, Clock::time_point begin, Clock::time_point end,
@@ -37,6 +41,7 @@ class TraceWriter final : public TraceSink {
     };
     int rank_;
     Clock::time_point zero_;
+    Clock::duration zero_error_{};
     mutable std::mutex mutex_;
     bool recording_ = false;
     std::vector<Event> events_;

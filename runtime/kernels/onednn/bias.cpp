@@ -1,6 +1,4 @@
 // A bias along the last axis: forward by oneDNN's broadcast addition, backward by our column sums.
-#include <cstring>
-
 #include "runtime/kernels/onednn/column_sum.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
 
@@ -10,12 +8,16 @@ namespace {
 class BiasKernels final : public OnednnKernels {
   public:
     explicit BiasKernels(const NodeView& view)
-        : OnednnKernels(view), bytes_(view.outputs() * static_cast<std::int64_t>(sizeof(float))) {
+        : OnednnKernels(view),
+          elements_(view.outputs()),
+          input_(view.input_dtype()),
+          output_(view.output_dtype()) {
         const std::int64_t channels = view.input[view.input.rank() - 1];
-        const dnnl::memory::desc matrix = plain({view.rows(), channels});
+        const dnnl::memory::desc matrix = plain({view.rows(), channels}, input_);
+        const dnnl::memory::desc result = plain({view.rows(), channels}, output_);
         const dnnl::memory::desc vector = plain({1, channels});
         const dnnl::binary::primitive_desc pd(context_.engine, dnnl::algorithm::binary_add, matrix, vector,
-                                              matrix, attributes());
+                                              result, attributes());
         description_ = pd.impl_info_str();
         needs_.forward_scratch = Bytes(static_cast<std::int64_t>(pd.scratchpad_desc().get_size()));
         forward_ = {context_,
@@ -23,10 +25,10 @@ class BiasKernels final : public OnednnKernels {
                     dnnl::binary(pd),
                     {{DNNL_ARG_SRC_0, matrix},
                      {DNNL_ARG_SRC_1, vector},
-                     {DNNL_ARG_DST, matrix},
+                     {DNNL_ARG_DST, result},
                      {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}}};
         if (!training()) return;
-        bias_gradient_ = ColumnSum(view.rows(), channels, threads());
+        bias_gradient_ = ColumnSum(view.rows(), channels, threads(), output_);
         needs_.backward_scratch = bias_gradient_.scratch();
     }
 
@@ -36,19 +38,16 @@ class BiasKernels final : public OnednnKernels {
     }
     void backward_weight(Stream&, const KernelBuffers& b) override {
         use_threads();
-        bias_gradient_.run(reinterpret_cast<const float*>(b.d_output),
-                           reinterpret_cast<float*>(b.d_params.front()), reinterpret_cast<float*>(b.scratch));
+        bias_gradient_.run(b.d_output, floats(b.d_params.front()), floats(b.scratch));
     }
     void backward_input(Stream&, const KernelBuffers& b) override {
-        use_threads();
-        cpu::parallel_ranges(threads(), bytes_, [&](int, std::int64_t begin, std::int64_t end) {
-            std::memcpy(b.d_inputs.front() + begin, b.d_output + begin,
-                        static_cast<std::size_t>(end - begin));
-        });
+        copy_values({b.d_output, output_}, {b.d_inputs.front(), input_}, elements_);
     }
 
   private:
-    std::int64_t bytes_;
+    std::int64_t elements_;
+    DType input_;
+    DType output_;
     PrimitiveCall forward_;
     ColumnSum bias_gradient_;
 };

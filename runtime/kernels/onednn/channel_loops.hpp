@@ -53,75 +53,63 @@ struct Moments {
     }
 };
 
-/// The moments of rows [begin, end), written over what was there.
-[[gnu::always_inline]] inline void moments_of_rows(const float* x, std::int64_t channels, std::int64_t begin,
-                                                   std::int64_t end, const Moments& moments) {
-    std::fill_n(moments.mean, channels, 0.0);
-    std::fill_n(moments.squares, channels, 0.0);
-    const std::int64_t block = rows_per_block(channels);
-    for (std::int64_t first = begin; first < end; first += block) {
-        const std::int64_t rows = std::min(block, end - first);
-        const auto count = static_cast<double>(rows);
-        for_each_tile(
-            channels, [&]<std::int64_t W>(std::int64_t c) __attribute__((always_inline)) {
-                const float* start = x + first * channels + c;
-                // Deviations from the block's first row first: a mean far from zero then costs no digits.
-                float sum[W] = {};
-                for (std::int64_t r = 1; r < rows; ++r) {
+/// Takes the moments of a block of `rows` rows into `moments`, which hold `before` rows already.
+[[gnu::always_inline]] inline void moments_of_block(const float* x, std::int64_t channels, std::int64_t rows,
+                                                    std::int64_t before, const Moments& moments) {
+    const auto count = static_cast<double>(rows);
+    for_each_tile(
+        channels, [&]<std::int64_t W>(std::int64_t c) __attribute__((always_inline)) {
+            const float* start = x + c;
+            // Deviations from the block's first row first: a mean far from zero then costs no digits.
+            float sum[W] = {};
+            for (std::int64_t r = 1; r < rows; ++r) {
 #pragma omp simd
-                    for (std::int64_t i = 0; i < W; ++i) sum[i] += start[r * channels + i] - start[i];
-                }
-                // Rounded to fp32 the mean is good enough to measure deviations from, but not to merge: the
-                // error would meet the distance of the blocks' means.
-                double mean[W];
-                float centre[W];
-                float squares[W] = {};
+                for (std::int64_t i = 0; i < W; ++i) sum[i] += start[r * channels + i] - start[i];
+            }
+            // Rounded to fp32 the mean is good enough to measure deviations from, but not to merge: the
+            // error would meet the distance of the blocks' means.
+            double mean[W];
+            float centre[W];
+            float squares[W] = {};
+#pragma omp simd
+            for (std::int64_t i = 0; i < W; ++i) {
+                mean[i] = static_cast<double>(start[i]) + static_cast<double>(sum[i]) / count;
+                centre[i] = static_cast<float>(mean[i]);
+            }
+            for (std::int64_t r = 0; r < rows; ++r) {
 #pragma omp simd
                 for (std::int64_t i = 0; i < W; ++i) {
-                    mean[i] = static_cast<double>(start[i]) + static_cast<double>(sum[i]) / count;
-                    centre[i] = static_cast<float>(mean[i]);
+                    const float d = start[r * channels + i] - centre[i];
+                    squares[i] += d * d;
                 }
-                for (std::int64_t r = 0; r < rows; ++r) {
-#pragma omp simd
-                    for (std::int64_t i = 0; i < W; ++i) {
-                        const float d = start[r * channels + i] - centre[i];
-                        squares[i] += d * d;
-                    }
-                }
-                moments.merge(c, W, static_cast<double>(first - begin), count, mean, squares);
-            });
-    }
+            }
+            moments.merge(c, W, static_cast<double>(before), count, mean, squares);
+        });
 }
 
-/// sums[c] = sum of d, products[c] = sum of d (x - mean[c]) over rows [begin, end).
-[[gnu::always_inline]] inline void gradient_sums_of_rows(const float* x, const float* d, const float* mean,
-                                                         std::int64_t channels, std::int64_t begin,
-                                                         std::int64_t end, double* sums, double* products) {
-    std::fill_n(sums, channels, 0.0);
-    std::fill_n(products, channels, 0.0);
-    const std::int64_t block = rows_per_block(channels);
-    for (std::int64_t first = begin; first < end; first += block) {
-        const std::int64_t rows = std::min(block, end - first);
-        for_each_tile(
-            channels, [&]<std::int64_t W>(std::int64_t c) __attribute__((always_inline)) {
-                const float* xs = x + first * channels + c;
-                const float* ds = d + first * channels + c;
-                float sum[W] = {};
-                float product[W] = {};
-                for (std::int64_t r = 0; r < rows; ++r) {
-#pragma omp simd
-                    for (std::int64_t i = 0; i < W; ++i) {
-                        sum[i] += ds[r * channels + i];
-                        product[i] += ds[r * channels + i] * (xs[r * channels + i] - mean[c + i]);
-                    }
-                }
+/// sums[c] += sum of d, products[c] += sum of d (x - mean[c]) over a block of rows.
+[[gnu::always_inline]] inline void gradient_sums_of_block(const float* x, const float* d, const float* mean,
+                                                          std::int64_t channels, std::int64_t rows,
+                                                          double* sums, double* products) {
+    for_each_tile(
+        channels, [&]<std::int64_t W>(std::int64_t c) __attribute__((always_inline)) {
+            const float* xs = x + c;
+            const float* ds = d + c;
+            float sum[W] = {};
+            float product[W] = {};
+            for (std::int64_t r = 0; r < rows; ++r) {
 #pragma omp simd
                 for (std::int64_t i = 0; i < W; ++i) {
-                    sums[c + i] += static_cast<double>(sum[i]);
-                    products[c + i] += static_cast<double>(product[i]);
+                    sum[i] += ds[r * channels + i];
+                    product[i] += ds[r * channels + i] * (xs[r * channels + i] - mean[c + i]);
                 }
-            });
-    }
+            }
+#pragma omp simd
+            for (std::int64_t i = 0; i < W; ++i) {
+                sums[c + i] += static_cast<double>(sum[i]);
+                products[c + i] += static_cast<double>(product[i]);
+            }
+        });
 }
 
 }  // namespace trireme::onednn::channels

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "runtime/core/strong.hpp"
+#include "runtime/core/dtype.hpp"
 
 namespace trireme::onednn {
 
@@ -12,19 +12,21 @@ namespace trireme::onednn {
 class ColumnSum {
   public:
     ColumnSum() = default;
-    ColumnSum(std::int64_t rows, std::int64_t columns, int threads);
+    /// `dtype`: of the matrix, fp32 or bf16.
+    ColumnSum(std::int64_t rows, std::int64_t columns, int threads, DType dtype);
 
     [[nodiscard]] Bytes scratch() const;
-    void run(const float* matrix, float* sums, float* scratch) const;
+    void run(const std::byte* matrix, float* sums, float* scratch) const;
 
   private:
-    void sum_rows(const float* matrix, std::int64_t begin, std::int64_t end, float* total,
-                  float* block) const;
+    /// `parts`: parts_per_worker vectors of scratch; the total comes first.
+    void sum_rows(const std::byte* matrix, std::int64_t begin, std::int64_t end, float* parts) const;
 
     std::int64_t rows_ = 0;
     std::int64_t columns_ = 0;
     std::int64_t stride_ = 0;  ///< floats of scratch a partial sum takes: whole cache lines
     int workers_ = 1;
+    DType dtype_ = DType::f32;
 };
 
 }  // namespace trireme::onednn

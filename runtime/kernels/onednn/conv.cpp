@@ -1,13 +1,20 @@
-// Convolution on plain NHWC activations. Weights lie as [out, in / groups, kh, kw]; each pass lets oneDNN
-// choose its own layout for them and reorders into (or out of) a packed copy in scratch. The packed copies
-// are members of their own (PackedWeight), so that a memory plan can later keep them from one update to the
-// next.
+// Convolution on plain NHWC activations. Weights lie as [out, in / groups, kh, kw] in fp32; forward and input
+// gradient let oneDNN choose their own layout and read planned compute copies (WeightCopy). The weight's
+// gradient comes in a layout of oneDNN's too and is reordered once into its place.
+//
+// With bf16 on either side both operands of every product are bf16: an fp32 operand beside it (the samples in
+// front of a first layer) is converted in scratch. Weight gradients are fp32 sums.
+#include <optional>
 #include <string_view>
+#include <type_traits>
 
 #include <fmt/format.h>
 
 #include "runtime/core/error.hpp"
+#include "runtime/kernels/onednn/column_sum.hpp"
+#include "runtime/kernels/onednn/copies.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
+#include "runtime/kernels/onednn/tap_gradient.hpp"
 
 namespace trireme::onednn {
 namespace {
@@ -17,59 +24,52 @@ using dims = dnnl::memory::dims;
 
 /// The memory and the attributes of one convolution as oneDNN names them.
 struct Geometry {
-    desc x;
-    desc y;
-    desc weight;      ///< plain, as the parameter lies
-    desc weight_any;  ///< the same extents, layout free
-    desc bias;        ///< the zero descriptor where there is none
+    desc input;   ///< as the tensor lies
+    desc output;  ///< as the tensor lies
+    desc x;       ///< as products read it: of the type that the node computes in
+    desc d_y;     ///< the output's gradient as products read it
+    desc weight;  ///< plain, as the parameter lies
+    desc bias;    ///< the zero descriptor where there is none
+    dims weight_dims;
     dims stride;
     dims dilation;  ///< counted from 0
     dims padding;
+    DType compute = DType::f32;
     bool relu = false;
     std::int64_t channels_in_group = 0;
+    std::int64_t taps = 1;  ///< places of the kernel
+
+    /// The weight in a layout that oneDNN is free to choose.
+    [[nodiscard]] desc weight_any(DType dtype) const {
+        return {weight_dims, type_of(dtype), dnnl::memory::format_tag::any};
+    }
 };
 
 Geometry geometry_of(const layers::Conv2d& op, const NodeView& view) {
-    const auto f32 = dnnl::memory::data_type::f32;
-    const auto nhwc = dnnl::memory::format_tag::nhwc;
+    const auto image = [&](const Shape& shape, DType dtype) {
+        return desc({view.request.batch, shape[2], shape[0], shape[1]}, type_of(dtype),
+                    dnnl::memory::format_tag::nhwc);
+    };
     const std::int64_t in = view.input[2] / op.groups;
     const std::int64_t out = op.out_channels / op.groups;
-    dims weight{out, in, op.kernel[0], op.kernel[1]};
-    if (op.groups > 1) weight.insert(weight.begin(), op.groups);
     Geometry g;
-    g.x = desc({view.request.batch, view.input[2], view.input[0], view.input[1]}, f32, nhwc);
-    g.y = desc({view.request.batch, op.out_channels, view.output[0], view.output[1]}, f32, nhwc);
-    g.weight = plain(weight);
-    g.weight_any = desc(weight, f32, dnnl::memory::format_tag::any);
+    g.compute = view.compute_dtype();
+    g.input = image(view.input, view.input_dtype());
+    g.output = image(view.output, view.output_dtype());
+    g.x = image(view.input, g.compute);
+    g.d_y = image(view.output, g.compute);
+    g.weight_dims = {out, in, op.kernel[0], op.kernel[1]};
+    if (op.groups > 1) g.weight_dims.insert(g.weight_dims.begin(), op.groups);
+    g.weight = plain(g.weight_dims);
     if (op.bias) g.bias = plain({op.out_channels});
     g.stride = {op.stride[0], op.stride[1]};
     g.dilation = {op.dilation[0] - 1, op.dilation[1] - 1};
     g.padding = {op.padding[0], op.padding[1]};
     g.relu = op.activation == layers::Activation::relu;
     g.channels_in_group = in;
+    g.taps = op.kernel[0] * op.kernel[1];
     return g;
 }
-
-/// A copy of the weight (or of its gradient) in the layout of one pass, in that pass's scratch.
-struct PackedWeight {
-    PrimitiveCall reorder;  ///< does nothing where the pass takes the plain layout
-    std::int64_t offset = 0;
-    std::int64_t reorder_scratch = 0;
-
-    /// The weight as the pass reads it.
-    const void* pack(const std::byte* weight, std::byte* scratch) {
-        if (!reorder.needed()) return weight;
-        reorder.run({weight, scratch + offset, scratch + reorder_scratch});
-        return scratch + offset;
-    }
-    /// Where the pass writes a gradient that unpack() then brings into place.
-    std::byte* target(std::byte* gradient, std::byte* scratch) const {
-        return reorder.needed() ? scratch + offset : gradient;
-    }
-    void unpack(std::byte* gradient, std::byte* scratch) {
-        if (reorder.needed()) reorder.run({scratch + offset, gradient, scratch + reorder_scratch});
-    }
-};
 
 class ConvKernels final : public OnednnKernels {
   public:
@@ -81,19 +81,34 @@ class ConvKernels final : public OnednnKernels {
         needs_.backward_reads_output = geometry_.relu;
         // Hints for the backward passes must not carry a post-op.
         const auto hint = geometry_.relu ? forward_description(false) : forward_pd;
-        make_weight_gradient(hint);
+        if (TapGradient::pays(op, view.input, view.output)) {
+            make_tap_gradient(op, view);
+        } else {
+            make_weight_gradient(hint);
+        }
         if (view.request.input_gradient) make_input_gradient(hint);
-        if (geometry_.relu) relu_mask_ = relu_mask_call(context_, what("backward of relu"), view.outputs());
+        if (geometry_.relu)
+            relu_mask_ =
+                relu_mask_call(context_, what("backward of relu"), view.outputs(), view.output_dtype());
     }
 
+    void pack_forward(Stream&, const KernelBuffers& b) override {
+        use_threads();
+        forward_weight_.pack(b.params[0], b.forward_weights, b.scratch);
+    }
+    void pack_backward(Stream&, const KernelBuffers& b) override {
+        use_threads();
+        input_weight_.pack(b.params[0], b.backward_weights, b.scratch);
+    }
     void forward(Stream&, const KernelBuffers& b) override {
         use_threads();
-        const void* weight = forward_weight_.pack(b.params[0], b.scratch);
+        const void* x = forward_x_.read(b.inputs[0], b.scratch);
+        const void* weight = forward_weight_.read(b.params[0], b.forward_weights);
         std::byte* scratchpad = b.scratch + forward_scratchpad_;
         if (has_bias()) {
-            forward_.run({b.inputs[0], weight, b.output, scratchpad, b.params[1]});
+            forward_.run({x, weight, b.output, scratchpad, b.params[1]});
         } else {
-            forward_.run({b.inputs[0], weight, b.output, scratchpad});
+            forward_.run({x, weight, b.output, scratchpad});
         }
     }
     void backward_activation(Stream&, const KernelBuffers& b) override {
@@ -103,19 +118,28 @@ class ConvKernels final : public OnednnKernels {
     }
     void backward_weight(Stream&, const KernelBuffers& b) override {
         use_threads();
+        const void* x = gradient_x_.read(b.inputs[0], b.scratch);
+        const void* d_y = gradient_d_y_.read(b.d_output, b.scratch);
+        if (taps_) {
+            taps_->run(static_cast<const std::byte*>(x), static_cast<const std::byte*>(d_y), b.d_params[0],
+                       b.scratch);
+            if (has_bias()) bias_gradient_.run(b.d_output, floats(b.d_params[1]), floats(b.scratch));
+            return;
+        }
         std::byte* gradient = gradient_weight_.target(b.d_params[0], b.scratch);
         std::byte* scratchpad = b.scratch + weight_scratchpad_;
         if (has_bias()) {
-            weight_gradient_.run({b.inputs[0], b.d_output, gradient, scratchpad, b.d_params[1]});
+            weight_gradient_.run({x, d_y, gradient, scratchpad, b.d_params[1]});
         } else {
-            weight_gradient_.run({b.inputs[0], b.d_output, gradient, scratchpad});
+            weight_gradient_.run({x, d_y, gradient, scratchpad});
         }
-        gradient_weight_.unpack(b.d_params[0], b.scratch);
+        gradient_weight_.finish(b.d_params[0], b.scratch);
     }
     void backward_input(Stream&, const KernelBuffers& b) override {
         use_threads();
-        const void* weight = input_weight_.pack(b.params[0], b.scratch);
-        input_gradient_.run({b.d_output, weight, b.d_inputs[0], b.scratch + input_scratchpad_});
+        const void* d_y = input_d_y_.read(b.d_output, b.scratch);
+        const void* weight = input_weight_.read(b.params[0], b.backward_weights);
+        input_gradient_.run({d_y, weight, b.d_inputs[0], b.scratch + input_scratchpad_});
     }
 
   private:
@@ -128,9 +152,9 @@ class ConvKernels final : public OnednnKernels {
                 kind,
                 dnnl::algorithm::convolution_direct,
                 g.x,
-                g.weight_any,
+                g.weight_any(g.compute),
                 g.bias,
-                g.y,
+                g.output,
                 g.stride,
                 g.dilation,
                 g.padding,
@@ -139,15 +163,17 @@ class ConvKernels final : public OnednnKernels {
     }
 
     dnnl::convolution_forward::primitive_desc make_forward() {
-        auto pd = forward_description(geometry_.relu);
+        const auto pd = chosen(false, [&] { return forward_description(geometry_.relu); });
         description_ = pd.impl_info_str();
         ScratchLayout layout;
-        forward_weight_ = packed(layout, geometry_.weight, pd.weights_desc(), "weight for forward");
+        forward_x_ = {context_, what("input in bf16"), layout, geometry_.input, geometry_.x};
         forward_scratchpad_ = layout.take(pd.scratchpad_desc());
-        needs_.forward_scratch = layout.total();
+        forward_weight_ = {context_, what("weight for forward"), geometry_.weight, pd.weights_desc()};
+        needs_.forward_weights = forward_weight_.size();
+        needs_.forward_scratch = std::max(layout.total(), forward_weight_.scratch());
         std::vector<PrimitiveCall::Argument> arguments{{DNNL_ARG_SRC, geometry_.x},
                                                        {DNNL_ARG_WEIGHTS, pd.weights_desc()},
-                                                       {DNNL_ARG_DST, geometry_.y},
+                                                       {DNNL_ARG_DST, geometry_.output},
                                                        {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}};
         if (has_bias()) arguments.emplace_back(DNNL_ARG_BIAS, geometry_.bias);
         forward_ = {context_, what("forward"), dnnl::convolution_forward(pd), arguments};
@@ -157,15 +183,18 @@ class ConvKernels final : public OnednnKernels {
     void make_weight_gradient(const dnnl::convolution_forward::primitive_desc& hint) {
         const Geometry& g = geometry_;
         const dnnl::convolution_backward_weights::primitive_desc pd(
-            context_.engine, dnnl::algorithm::convolution_direct, g.x, g.weight_any, g.bias, g.y, g.stride,
-            g.dilation, g.padding, g.padding, hint, attributes());
+            context_.engine, dnnl::algorithm::convolution_direct, g.x, g.weight_any(DType::f32), g.bias,
+            g.d_y, g.stride, g.dilation, g.padding, g.padding, hint, attributes());
         describe_pass("weight gradient", pd.impl_info_str());
         ScratchLayout layout;
-        gradient_weight_ = packed(layout, pd.diff_weights_desc(), g.weight, "weight gradient");
+        gradient_x_ = {context_, what("input in bf16"), layout, g.input, g.x};
+        gradient_d_y_ = {context_, what("output gradient in bf16"), layout, g.output, g.d_y};
+        gradient_weight_ = {context_, what("weight gradient"),  layout, pd.diff_weights_desc(),
+                            g.weight, ScratchCopy::Pass::writes};
         weight_scratchpad_ = layout.take(pd.scratchpad_desc());
         needs_.backward_scratch = std::max(needs_.backward_scratch, layout.total());
         std::vector<PrimitiveCall::Argument> arguments{{DNNL_ARG_SRC, g.x},
-                                                       {DNNL_ARG_DIFF_DST, g.y},
+                                                       {DNNL_ARG_DIFF_DST, g.d_y},
                                                        {DNNL_ARG_DIFF_WEIGHTS, pd.diff_weights_desc()},
                                                        {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}};
         if (has_bias()) arguments.emplace_back(DNNL_ARG_DIFF_BIAS, g.bias);
@@ -173,53 +202,73 @@ class ConvKernels final : public OnednnKernels {
                             arguments};
     }
 
+    void make_tap_gradient(const layers::Conv2d& op, const NodeView& view) {
+        ScratchLayout layout;
+        gradient_x_ = {context_, what("input in bf16"), layout, geometry_.input, geometry_.x};
+        gradient_d_y_ = {context_, what("output gradient in bf16"), layout, geometry_.output, geometry_.d_y};
+        taps_.emplace(context_, what("weight gradient"), op, view.input, view.output, view.request.batch,
+                      geometry_.compute, threads(), layout);
+        describe_pass("weight gradient", taps_->implementation());
+        needs_.backward_scratch = layout.total();
+        if (!has_bias()) return;
+        bias_gradient_ =
+            ColumnSum(view.outputs() / op.out_channels, op.out_channels, threads(), view.output_dtype());
+        needs_.backward_scratch = std::max(needs_.backward_scratch, bias_gradient_.scratch());
+    }
+
     void make_input_gradient(const dnnl::convolution_forward::primitive_desc& hint) {
         const Geometry& g = geometry_;
-        dnnl::convolution_backward_data::primitive_desc pd(
-            context_.engine, dnnl::algorithm::convolution_direct, g.x, g.weight_any, g.y, g.stride,
-            g.dilation, g.padding, g.padding, hint, attributes());
-        prefer_direct(pd, hint);
+        const auto pd = chosen(true, [&] {
+            return dnnl::convolution_backward_data::primitive_desc(
+                context_.engine, dnnl::algorithm::convolution_direct, g.input, g.weight_any(g.compute), g.d_y,
+                g.stride, g.dilation, g.padding, g.padding, hint, attributes());
+        });
         describe_pass("input gradient", pd.impl_info_str());
         ScratchLayout layout;
-        input_weight_ = packed(layout, g.weight, pd.weights_desc(), "weight for the input gradient");
+        input_d_y_ = {context_, what("output gradient in bf16"), layout, g.output, g.d_y};
         input_scratchpad_ = layout.take(pd.scratchpad_desc());
-        needs_.backward_scratch = std::max(needs_.backward_scratch, layout.total());
+        input_weight_ = {context_, what("weight for the input gradient"), g.weight, pd.weights_desc()};
+        needs_.backward_weights = input_weight_.size();
+        needs_.backward_scratch =
+            std::max({needs_.backward_scratch, layout.total(), input_weight_.scratch()});
         input_gradient_ = {context_,
                            what("input gradient"),
                            dnnl::convolution_backward_data(pd),
-                           {{DNNL_ARG_DIFF_DST, g.y},
+                           {{DNNL_ARG_DIFF_DST, g.d_y},
                             {DNNL_ARG_WEIGHTS, pd.weights_desc()},
-                            {DNNL_ARG_DIFF_SRC, g.x},
+                            {DNNL_ARG_DIFF_SRC, g.input},
                             {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}}};
     }
 
-    /// oneDNN lists its batch-reduce input gradient first, but where the input channels leave a part of a
-    /// vector over, the direct kernel of the same instruction set is 15 % faster (docs/kernels-cpu.md).
-    void prefer_direct(dnnl::convolution_backward_data::primitive_desc& pd,
-                       const dnnl::convolution_forward::primitive_desc& hint) const {
+    /// oneDNN lists its batch-reduce kernels first, and they are the best but in two cases (measured in
+    /// docs/kernels-cpu.md): in fp32 the input gradient where the input channels leave a part of a vector
+    /// over, 15 % slower, and in bf16 on rows of few pixels, each of which is a product of its own, 40 %
+    /// slower.
+    [[nodiscard]] bool direct_is_faster(bool input_gradient) const {
         constexpr std::int64_t vector_floats = 16;
-        if (geometry_.channels_in_group % vector_floats == 0) return;
-        const std::string_view first = pd.impl_info_str();
-        if (!first.starts_with("brg") || first.find("avx512_core") == std::string_view::npos) return;
-        const Geometry& g = geometry_;
-        dnnl::convolution_backward_data::primitive_desc other(
-            context_.engine, dnnl::algorithm::convolution_direct, g.x, g.weight_any, g.y, g.stride,
-            g.dilation, g.padding, g.padding, hint, attributes());
-        while (other.next_impl()) {
-            if (std::string_view(other.impl_info_str()) != "jit:avx512_core") continue;
-            pd = other;
-            return;
+        constexpr std::int64_t few_pixels = 4;
+        if (geometry_.compute == DType::bf16) {
+            return geometry_.taps > 1 && geometry_.output.get_dims().back() <= few_pixels;
         }
+        return input_gradient && geometry_.channels_in_group % vector_floats != 0;
     }
 
-    PackedWeight packed(ScratchLayout& layout, const desc& from, const desc& to, std::string_view name) {
-        PackedWeight result;
-        std::size_t reorder_scratch = 0;
-        result.reorder = reorder_call(context_, what(name), from, to, reorder_scratch);
-        if (!result.reorder.needed()) return result;
-        result.offset = layout.take(std::max(from.get_size(), to.get_size()));
-        result.reorder_scratch = layout.take(reorder_scratch);
-        return result;
+    /// make() gives a primitive descriptor with oneDNN's first choice; the result is the one of its direct
+    /// kernel for AVX-512 where that is faster and there is one.
+    template <class Make>
+    [[nodiscard]] std::invoke_result_t<Make> chosen(bool input_gradient, const Make& make) const {
+        auto first = make();
+        const std::string_view name = first.impl_info_str();
+        const bool batch_reduce =
+            name.starts_with("brg") && name.find("avx512_core") != std::string_view::npos;
+        if (!batch_reduce || !direct_is_faster(input_gradient)) return first;
+        const std::string_view direct =
+            geometry_.compute == DType::bf16 ? "jit_bf16:avx512_core_bf16" : "jit:avx512_core";
+        auto other = make();
+        while (other.next_impl()) {
+            if (std::string_view(other.impl_info_str()) == direct) return other;
+        }
+        return first;
     }
 
     /// Passes whose implementation differs from forward's are named.
@@ -231,11 +280,17 @@ class ConvKernels final : public OnednnKernels {
     Geometry geometry_;
     PrimitiveCall forward_;
     PrimitiveCall weight_gradient_;
+    std::optional<TapGradient> taps_;  ///< instead of weight_gradient_
+    ColumnSum bias_gradient_;          ///< beside taps_
     PrimitiveCall input_gradient_;
     PrimitiveCall relu_mask_;
-    PackedWeight forward_weight_;
-    PackedWeight gradient_weight_;
-    PackedWeight input_weight_;
+    WeightCopy forward_weight_;
+    WeightCopy input_weight_;
+    ScratchCopy forward_x_;
+    ScratchCopy gradient_x_;
+    ScratchCopy gradient_d_y_;
+    ScratchCopy gradient_weight_;
+    ScratchCopy input_d_y_;
     std::int64_t forward_scratchpad_ = 0;
     std::int64_t weight_scratchpad_ = 0;
     std::int64_t input_scratchpad_ = 0;

@@ -8,7 +8,6 @@
 #include "runtime/core/error.hpp"
 #include "runtime/core/philox.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
-#include "runtime/kernels/onednn/vector_loops.hpp"
 
 namespace trireme::onednn {
 namespace {
@@ -36,23 +35,23 @@ class DropoutKernels final : public OnednnKernels {
           sample_elements_(view.output.elements().value),
           elements_(view.outputs()),
           words_((elements_ + word_bits - 1) / word_bits),
+          input_(view.input_dtype()),
+          output_(view.output_dtype()),
           scale_(static_cast<float>(1 / (1 - op.p))),
           // uniform() is k 2^-24 with an integer k, so that k >= p 2^24 says the same, exactly.
           threshold_(static_cast<std::uint32_t>(std::ceil(op.p * 0x1p24))) {
         workers_ = workers_for(elements_, words_, values_per_worker);
-        description_ = training() ? "loop:fp32" : "copy";
+        describe_loop(view);
+        if (!training()) description_ = "copy";
+        needs_.forward_in_place = input_ == output_;
+        needs_.backward_in_place = 1;
         if (training()) needs_.saved = Bytes(words_ * static_cast<std::int64_t>(sizeof(std::uint32_t)));
     }
 
     void forward(Stream&, const KernelBuffers& b) override {
-        const auto* x = floats(b.inputs[0]);
-        auto* y = floats(b.output);
-        if (!training()) {
-            cpu::parallel_ranges(workers_, elements_, [&](int, std::int64_t begin, std::int64_t end) {
-                std::copy(x + begin, x + end, y + begin);
-            });
-            return;
-        }
+        const FloatSource x(b.inputs[0], input_);
+        const FloatSink y(b.output, output_);
+        if (!training()) return copy_values(x, y, elements_);
         ensure(b.context != nullptr, "a dropout in training has a launch context");
         const RandomStream random(b.context->seed, purpose_, static_cast<std::uint64_t>(b.context->step));
         const std::int64_t first = b.context->first_position * sample_elements_;
@@ -64,8 +63,8 @@ class DropoutKernels final : public OnednnKernels {
     }
 
     void backward_input(Stream&, const KernelBuffers& b) override {
-        const auto* d = floats(b.d_output);
-        auto* d_x = floats(b.d_inputs[0]);
+        const FloatSource d(b.d_output, output_);
+        const FloatSink d_x(b.d_inputs[0], input_);
         const auto* words = reinterpret_cast<const std::uint32_t*>(b.saved);
         cpu::parallel_ranges(workers_, words_, [&](int, std::int64_t begin, std::int64_t end) {
             apply(words, begin, end, d, d_x);
@@ -93,29 +92,36 @@ class DropoutKernels final : public OnednnKernels {
         }
     }
 
-    void apply(const std::uint32_t* words, std::int64_t begin, std::int64_t end, const float* x,
-               float* y) const {
-        const std::int64_t whole = std::min(end, elements_ / word_bits);
+    /// Words [begin, end) of the mask, on the values that they belong to.
+    void apply(const std::uint32_t* words, std::int64_t begin, std::int64_t end, const FloatSource& from,
+               const FloatSink& to) const {
         run_vectors(
-            vectors_, [&]() __attribute__((always_inline)) {
-                for (std::int64_t w = begin; w < whole; ++w) {
-                    apply_word(words[w], scale_, x + w * word_bits, y + w * word_bits, word_bits);
+            vectors(), [&]() __attribute__((always_inline)) {
+                alignas(64) float buffers[2][word_bits];
+                for (std::int64_t w = begin; w < end; ++w) {
+                    const std::int64_t at = w * word_bits;
+                    const std::int64_t n = std::min(word_bits, elements_ - at);
+                    float* y = to.open(at, buffers[0]);
+                    const float* x = from.read(at, n, buffers[1]);
+                    if (n == word_bits) {
+                        apply_word(words[w], scale_, x, y, word_bits);
+                    } else {
+                        apply_word(words[w], scale_, x, y, n);
+                    }
+                    to.close(at, n, y);
                 }
             });
-        if (whole < end) {
-            const std::int64_t at = whole * word_bits;
-            apply_word(words[whole], scale_, x + at, y + at, elements_ - at);
-        }
     }
 
     std::string purpose_;
     std::int64_t sample_elements_;
     std::int64_t elements_;
     std::int64_t words_;
+    DType input_;
+    DType output_;
     float scale_;
     std::uint32_t threshold_;
     int workers_ = 1;
-    VectorSet vectors_ = vector_set();
 };
 
 }  // namespace

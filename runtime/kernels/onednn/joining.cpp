@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "runtime/kernels/onednn/node_kernels.hpp"
-#include "runtime/kernels/onednn/vector_loops.hpp"
 
 namespace trireme::onednn {
 namespace {
@@ -12,94 +11,115 @@ namespace {
 class AddKernels final : public OnednnKernels {
   public:
     explicit AddKernels(const NodeView& view)
-        : OnednnKernels(view), elements_(view.outputs()), workers_(workers_for(elements_, elements_)) {
-        description_ = "loop:fp32";
+        : OnednnKernels(view), elements_(view.outputs()), output_(view.output_dtype()) {
+        for (std::size_t i = 0; i < view.node.inputs.size(); ++i) inputs_.push_back(view.input_dtype(i));
+        describe_loop(view);
+        needs_.forward_in_place = inputs_.front() == output_;
+        needs_.backward_in_place = ~std::uint64_t{0};
     }
 
     void forward(Stream&, const KernelBuffers& b) override {
-        float* sum = floats(b.output);
-        cpu::parallel_ranges(workers_, elements_, [&](int, std::int64_t begin, std::int64_t end) {
-            run_vectors(
-                vectors_, [&]() __attribute__((always_inline)) {
-                    // In parts, so that with three inputs or more the sum stays in the first cache.
-                    for (std::int64_t at = begin; at < end; at += part) {
-                        const std::int64_t stop = std::min(end, at + part);
-                        add(floats(b.inputs[0]), floats(b.inputs[1]), sum, at, stop);
-                        for (std::size_t i = 2; i < b.inputs.size(); ++i) {
-                            add(sum, floats(b.inputs[i]), sum, at, stop);
-                        }
-                    }
-                });
-        });
+        const FloatSink sums(b.output, output_);
+        for_each_piece(
+            elements_, [&](std::int64_t at, std::int64_t n, auto& buffers) __attribute__((always_inline)) {
+                float* sum = sums.open(at, buffers[0]);
+                const float* first = value(b, 0, at, n, buffers[1]);
+                add(first, value(b, 1, at, n, buffers[2]), sum, n);
+                for (std::size_t i = 2; i < inputs_.size(); ++i) {
+                    add(sum, value(b, i, at, n, buffers[1]), sum, n);
+                }
+                sums.close(at, n, sum);
+            });
     }
 
+    /// One of the gradients may lie where d does: it is the same values, so the others can still be read
+    /// there.
     void backward_input(Stream&, const KernelBuffers& b) override {
-        const float* d = floats(b.d_output);
-        cpu::parallel_ranges(workers_, elements_, [&](int, std::int64_t begin, std::int64_t end) {
-            for (std::byte* d_input : b.d_inputs) {
-                if (d_input != nullptr) std::copy(d + begin, d + end, floats(d_input) + begin);
-            }
-        });
+        for (std::size_t i = 0; i < inputs_.size(); ++i) {
+            if (b.d_inputs[i] == nullptr || b.d_inputs[i] == b.d_output) continue;
+            copy_values({b.d_output, output_}, {b.d_inputs[i], inputs_[i]}, elements_);
+        }
     }
 
   private:
-    static constexpr std::int64_t part = 2048;
-
-    [[gnu::always_inline]] static void add(const float* a, const float* b, float* sum, std::int64_t begin,
-                                           std::int64_t end) {
+    [[gnu::always_inline]] const float* value(const KernelBuffers& b, std::size_t input, std::int64_t at,
+                                              std::int64_t n, float* buffer) const {
+        return FloatSource(b.inputs[input], inputs_[input]).read(at, n, buffer);
+    }
+    [[gnu::always_inline]] static void add(const float* a, const float* b, float* sum, std::int64_t n) {
 #pragma omp simd
-        for (std::int64_t i = begin; i < end; ++i) sum[i] = a[i] + b[i];
+        for (std::int64_t i = 0; i < n; ++i) sum[i] = a[i] + b[i];
     }
 
     std::int64_t elements_;
-    int workers_;
-    VectorSet vectors_ = vector_set();
+    DType output_;
+    std::vector<DType> inputs_;
 };
 
 class ConcatKernels final : public OnednnKernels {
   public:
     explicit ConcatKernels(const NodeView& view)
-        : OnednnKernels(view), rows_(view.rows()), width_(view.output[view.output.rank() - 1]) {
-        for (layers::TensorId id : view.node.inputs) {
-            const Shape& shape = view.request.graph->tensor(id).shape;
-            widths_.push_back(shape[shape.rank() - 1]);
+        : OnednnKernels(view),
+          rows_(view.rows()),
+          width_(view.output[view.output.rank() - 1]),
+          output_(view.output_dtype()) {
+        std::int64_t before = 0;
+        for (std::size_t i = 0; i < view.node.inputs.size(); ++i) {
+            const Shape& shape = view.request.graph->tensor(view.node.inputs[i]).shape;
+            parts_.push_back({view.input_dtype(i), shape[shape.rank() - 1], before});
+            before += parts_.back().width;
         }
         workers_ = workers_for(view.outputs(), rows_);
         description_ = "copy";
     }
 
     void forward(Stream&, const KernelBuffers& b) override {
-        cpu::parallel_ranges(workers_, rows_, [&](int, std::int64_t begin, std::int64_t end) {
-            float* joined = floats(b.output);
-            for (std::int64_t row = begin; row < end; ++row) {
-                float* to = joined + row * width_;
-                for (std::size_t i = 0; i < widths_.size(); ++i) {
-                    const float* from = floats(b.inputs[i]) + row * widths_[i];
-                    to = std::copy(from, from + widths_[i], to);
-                }
-            }
+        const FloatSink joined(b.output, output_);
+        for_each_part([&](std::size_t i, const Part& part, std::int64_t row, std::int64_t from,
+                          std::int64_t n, float* buffer) {
+            const FloatSource values(b.inputs[i], part.dtype);
+            joined.store(row * width_ + part.before + from, n,
+                         values.read(row * part.width + from, n, buffer));
         });
     }
 
     void backward_input(Stream&, const KernelBuffers& b) override {
+        const FloatSource joined(b.d_output, output_);
+        for_each_part([&](std::size_t i, const Part& part, std::int64_t row, std::int64_t from,
+                          std::int64_t n, float* buffer) {
+            if (b.d_inputs[i] == nullptr) return;
+            FloatSink(b.d_inputs[i], part.dtype)
+                .store(row * part.width + from, n, joined.read(row * width_ + part.before + from, n, buffer));
+        });
+    }
+
+  private:
+    /// One input: its columns of the joined rows.
+    struct Part {
+        DType dtype;
+        std::int64_t width;
+        std::int64_t before;
+    };
+
+    /// f(input, part, row, first column of the part, columns, buffer) for pieces of all rows.
+    template <class F>
+    void for_each_part(const F& f) const {
         cpu::parallel_ranges(workers_, rows_, [&](int, std::int64_t begin, std::int64_t end) {
-            const float* joined = floats(b.d_output);
+            alignas(64) float buffer[piece_values];
             for (std::int64_t row = begin; row < end; ++row) {
-                const float* from = joined + row * width_;
-                for (std::size_t i = 0; i < widths_.size(); ++i) {
-                    if (b.d_inputs[i] != nullptr) {
-                        std::copy(from, from + widths_[i], floats(b.d_inputs[i]) + row * widths_[i]);
+                for (std::size_t i = 0; i < parts_.size(); ++i) {
+                    for (std::int64_t from = 0; from < parts_[i].width; from += piece_values) {
+                        f(i, parts_[i], row, from, std::min(piece_values, parts_[i].width - from), buffer);
                     }
-                    from += widths_[i];
                 }
             }
         });
     }
 
-  private:
     std::int64_t rows_;
     std::int64_t width_;
-    std::vector<std::int64_t> widths_;
+    DType output_;
+    std::vector<Part> parts_;
     int workers_ = 1;
 };
 

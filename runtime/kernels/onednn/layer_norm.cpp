@@ -8,7 +8,6 @@
 #include <cmath>
 
 #include "runtime/kernels/onednn/node_kernels.hpp"
-#include "runtime/kernels/onednn/vector_loops.hpp"
 
 namespace trireme::onednn {
 namespace {
@@ -57,42 +56,46 @@ class LayerNormKernels final : public OnednnKernels {
           rows_(view.rows()),
           width_(view.input[view.input.rank() - 1]),
           stride_((width_ + floats_per_line - 1) / floats_per_line * floats_per_line),
+          input_(view.input_dtype()),
+          output_(view.output_dtype()),
           workers_(workers_for(rows_ * width_, rows_)) {
-        description_ = "loop:fp32";
+        describe_loop(view);
+        needs_.forward_scratch = vectors_bytes(rows_per_worker);
+        needs_.forward_in_place = !training() && input_ == output_;
         if (!training()) return;
         needs_.backward_reads_input = true;
         needs_.saved = Bytes(rows_ * static_cast<std::int64_t>(sizeof(RowMoments)));
-        needs_.backward_scratch =
-            Bytes(sums_per_worker * workers_ * stride_ * static_cast<std::int64_t>(sizeof(float)));
+        needs_.backward_scratch = vectors_bytes(rows_per_worker + sums_per_worker);
+        needs_.backward_in_place = 1;
     }
 
     void forward(Stream&, const KernelBuffers& b) override {
-        const float* x = floats(b.inputs[0]);
+        const FloatSource x_values(b.inputs[0], input_);
         const float* weight = floats(b.params[0]);
         const float* bias = floats(b.params[1]);
-        float* y = floats(b.output);
+        const FloatSink y_values(b.output, output_);
         auto* moments = training() ? reinterpret_cast<RowMoments*>(b.saved) : nullptr;
-        cpu::parallel_ranges(workers_, rows_, [&](int, std::int64_t begin, std::int64_t end) {
-            run_vectors(
-                vectors_, [&]() __attribute__((always_inline)) {
-                    for (std::int64_t row = begin; row < end; ++row) {
-                        const std::int64_t at = row * width_;
-                        const RowMoments m = moments_of(x + at, width_, eps_);
-                        if (moments != nullptr) moments[row] = m;
+        for_each_row(
+            b, [&](std::int64_t row, const Rows& rows) __attribute__((always_inline)) {
+                const std::int64_t at = row * width_;
+                const float* x = x_values.read(at, width_, rows.first);
+                float* y = y_values.open(at, rows.second);
+                const RowMoments m = moments_of(x, width_, eps_);
+                if (moments != nullptr) moments[row] = m;
 #pragma omp simd
-                        for (std::int64_t i = 0; i < width_; ++i) {
-                            y[at + i] = (x[at + i] - m.mean) * m.rstd * weight[i] + bias[i];
-                        }
-                    }
-                });
-        });
+                for (std::int64_t i = 0; i < width_; ++i) {
+                    y[i] = (x[i] - m.mean) * m.rstd * weight[i] + bias[i];
+                }
+                y_values.close(at, width_, y);
+            });
     }
 
     void backward_weight(Stream&, const KernelBuffers& b) override {
         cpu::parallel_ranges(workers_, rows_, [&](int worker, std::int64_t begin, std::int64_t end) {
             run_vectors(
-                vectors_, [&]() __attribute__((always_inline)) {
-                    sum_rows(b, begin, end, floats(b.scratch) + sums_per_worker * worker * stride_);
+                vectors(), [&]() __attribute__((always_inline)) {
+                    sum_rows(b, begin, end, floats(b.scratch) + sums_per_worker * worker * stride_,
+                             rows_of(b, worker, sums_per_worker * workers_));
                 });
         });
         float* d_weight = floats(b.d_params[0]);
@@ -107,20 +110,20 @@ class LayerNormKernels final : public OnednnKernels {
     }
 
     void backward_input(Stream&, const KernelBuffers& b) override {
-        const float* x = floats(b.inputs[0]);
-        const float* d = floats(b.d_output);
+        const FloatSource x_values(b.inputs[0], input_);
+        const FloatSource d_values(b.d_output, output_);
         const float* weight = floats(b.params[0]);
         const auto* moments = reinterpret_cast<const RowMoments*>(b.saved);
-        float* d_x = floats(b.d_inputs[0]);
-        cpu::parallel_ranges(workers_, rows_, [&](int, std::int64_t begin, std::int64_t end) {
-            run_vectors(
-                vectors_, [&]() __attribute__((always_inline)) {
-                    for (std::int64_t row = begin; row < end; ++row) {
-                        const std::int64_t at = row * width_;
-                        write_input_gradient(x + at, d + at, weight, moments[row], width_, d_x + at);
-                    }
-                });
-        });
+        const FloatSink d_x_values(b.d_inputs[0], input_);
+        for_each_row(
+            b, [&](std::int64_t row, const Rows& rows) __attribute__((always_inline)) {
+                const std::int64_t at = row * width_;
+                float* d_x = d_x_values.open(at, rows.third);
+                write_input_gradient(x_values.read(at, width_, rows.first),
+                                     d_values.read(at, width_, rows.second), weight, moments[row], width_,
+                                     d_x);
+                d_x_values.close(at, width_, d_x);
+            });
     }
 
   private:
@@ -129,11 +132,39 @@ class LayerNormKernels final : public OnednnKernels {
     /// Both gradients, each as a total and as the sum of the block of rows at hand: the error then grows with
     /// the number of blocks, not of rows.
     static constexpr std::int64_t sums_per_worker = 4;
+    /// Rows as fp32, for tensors that are not.
+    static constexpr std::int64_t rows_per_worker = 3;
+
+    struct Rows {
+        float* first;
+        float* second;
+        float* third;
+    };
+
+    [[nodiscard]] Bytes vectors_bytes(std::int64_t vectors_per_worker) const {
+        return Bytes(vectors_per_worker * workers_ * stride_ * static_cast<std::int64_t>(sizeof(float)));
+    }
+    /// Behind the `before` vectors at the start of the scratch.
+    [[nodiscard]] Rows rows_of(const KernelBuffers& b, int worker, std::int64_t before) const {
+        float* first = floats(b.scratch) + (before + rows_per_worker * worker) * stride_;
+        return {first, first + stride_, first + 2 * stride_};
+    }
+    /// f(row, rows as fp32) on all workers.
+    template <class F>
+    void for_each_row(const KernelBuffers& b, const F& f) const {
+        cpu::parallel_ranges(workers_, rows_, [&](int worker, std::int64_t begin, std::int64_t end) {
+            const Rows rows = rows_of(b, worker, 0);
+            run_vectors(
+                vectors(), [&]() __attribute__((always_inline)) {
+                    for (std::int64_t row = begin; row < end; ++row) f(row, rows);
+                });
+        });
+    }
 
     [[gnu::always_inline]] void sum_rows(const KernelBuffers& b, std::int64_t begin, std::int64_t end,
-                                         float* totals) const {
-        const float* x = floats(b.inputs[0]);
-        const float* d = floats(b.d_output);
+                                         float* totals, const Rows& rows) const {
+        const FloatSource x_values(b.inputs[0], input_);
+        const FloatSource d_values(b.d_output, output_);
         const auto* moments = reinterpret_cast<const RowMoments*>(b.saved);
         float* blocks = totals + 2 * stride_;
         std::fill_n(totals, 2 * stride_, 0.0F);
@@ -142,11 +173,12 @@ class LayerNormKernels final : public OnednnKernels {
             std::fill_n(blocks, 2 * stride_, 0.0F);
             for (std::int64_t row = first; row < last; ++row) {
                 const RowMoments m = moments[row];
-                const std::int64_t at = row * width_;
+                const float* x = x_values.read(row * width_, width_, rows.first);
+                const float* d = d_values.read(row * width_, width_, rows.second);
 #pragma omp simd
                 for (std::int64_t i = 0; i < width_; ++i) {
-                    blocks[i] += d[at + i] * ((x[at + i] - m.mean) * m.rstd);
-                    blocks[stride_ + i] += d[at + i];
+                    blocks[i] += d[i] * ((x[i] - m.mean) * m.rstd);
+                    blocks[stride_ + i] += d[i];
                 }
             }
 #pragma omp simd
@@ -158,8 +190,9 @@ class LayerNormKernels final : public OnednnKernels {
     std::int64_t rows_;
     std::int64_t width_;
     std::int64_t stride_;  ///< floats of scratch a vector over the last axis takes: whole cache lines
+    DType input_;
+    DType output_;
     int workers_;
-    VectorSet vectors_ = vector_set();
 };
 
 }  // namespace

@@ -8,7 +8,9 @@
 
 #include "runtime/device/cpu/kernel_threads.hpp"
 #include "runtime/kernels/kernel.hpp"
+#include "runtime/kernels/onednn/float_values.hpp"
 #include "runtime/kernels/onednn/primitive_call.hpp"
+#include "runtime/kernels/onednn/vector_loops.hpp"
 
 namespace trireme::onednn {
 
@@ -31,6 +33,19 @@ struct NodeView {
         return request.batch * input.elements().value / input[input.rank() - 1];
     }
     [[nodiscard]] std::int64_t outputs() const { return request.batch * output.elements().value; }
+    /// Element type of an input, and of its gradient.
+    [[nodiscard]] DType input_dtype(std::size_t index = 0) const {
+        return request.graph->tensor(node.inputs.at(index)).dtype;
+    }
+    [[nodiscard]] DType output_dtype() const { return request.graph->tensor(node.output).dtype; }
+    /// What is precise enough for all operands: bf16 where the first input and the output are.
+    [[nodiscard]] DType widest_dtype() const {
+        return input_dtype() == DType::bf16 ? output_dtype() : DType::f32;
+    }
+    /// What products are formed of: bf16 where the first input or the output is.
+    [[nodiscard]] DType compute_dtype() const {
+        return input_dtype() == DType::bf16 ? DType::bf16 : output_dtype();
+    }
 
     const KernelRequest& request;
     const layers::Node& node;
@@ -63,6 +78,36 @@ class OnednnKernels : public NodeKernels {
     }
     [[nodiscard]] std::string what(std::string_view pass) const { return name_ + ": " + std::string(pass); }
 
+    [[nodiscard]] VectorSet vectors() const { return vectors_; }
+    /// What the plan shows of a node that runs in loops of our own.
+    void describe_loop(const NodeView& view) {
+        description_ = view.compute_dtype() == DType::bf16 ? "loop:bf16" : "loop:fp32";
+    }
+
+    /// f(at, n, buffers) for pieces of `elements` values, on as many workers as that is worth. `buffers` are
+    /// three of piece_values floats, for what is not fp32.
+    template <class F>
+    void for_each_piece(std::int64_t elements, const F& f) const {
+        cpu::parallel_ranges(workers_for(elements, elements), elements,
+                             [&](int, std::int64_t begin, std::int64_t end) {
+                                 alignas(64) float buffers[3][piece_values];
+                                 run_vectors(
+                                     vectors_, [&]() __attribute__((always_inline)) {
+                                         for (std::int64_t at = begin; at < end; at += piece_values) {
+                                             f(at, std::min(piece_values, end - at), buffers);
+                                         }
+                                     });
+                             });
+    }
+    /// to[i] = from[i], converted where their types differ; nothing where both are the same memory.
+    void copy_values(const FloatSource& from, const FloatSink& to, std::int64_t elements) const {
+        for_each_piece(
+            elements, [&](std::int64_t at, std::int64_t n, auto& buffers)
+                          __attribute__((always_inline)) { to.store(at, n, from.read(at, n, buffers[0])); });
+    }
+
+    static constexpr std::int64_t piece_values = 1024;
+
     Context context_;
     KernelNeeds needs_;
     std::string description_;
@@ -71,6 +116,7 @@ class OnednnKernels : public NodeKernels {
     std::string name_;
     int threads_;
     bool training_;
+    VectorSet vectors_ = vector_set();
 };
 
 /// All throw dnnl::error where oneDNN has no primitive for the node.
@@ -94,6 +140,11 @@ class OnednnKernels : public NodeKernels {
 [[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::BceWithLogits& op,
                                                         const NodeView& view);
 [[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::MeanSquaredError& op,
+                                                        const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::Embedding& op, const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::PositionEmbedding& op,
+                                                        const NodeView& view);
+[[nodiscard]] std::unique_ptr<NodeKernels> make_kernels(const layers::CausalSelfAttention& op,
                                                         const NodeView& view);
 
 }  // namespace trireme::onednn

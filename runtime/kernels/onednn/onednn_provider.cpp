@@ -20,7 +20,9 @@ std::optional<std::string> refuse_by_shape(const NodeView& view) {
     for (std::size_t i = 0; i < view.node.inputs.size(); ++i) {
         const layers::TensorSpec& tensor = graph.tensor(view.node.inputs[i]);
         const DType wanted = layers::input_dtype(view.node.op, i);
-        if (tensor.dtype != wanted) {
+        const bool serves =
+            tensor.dtype == DType::bf16 && wanted == DType::f32 && !layers::is_loss(view.node.op);
+        if (tensor.dtype != wanted && !serves) {
             return fmt::format("input '{}' is {}, these kernels take {}", tensor.name, name_of(tensor.dtype),
                                name_of(wanted));
         }

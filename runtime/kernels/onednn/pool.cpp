@@ -1,5 +1,7 @@
 // Max and average pooling. Max keeps which element of each window won as `saved`, so backward reads neither
-// input nor output.
+// input nor output. Where input and output differ in type, the pool is fp32 and the other goes through
+// scratch.
+#include "runtime/kernels/onednn/copies.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
 
 namespace trireme::onednn {
@@ -14,8 +16,10 @@ class PoolKernels final : public OnednnKernels {
         const auto algorithm =
             max ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_include_padding;
         const auto kind = training() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-        const dnnl::memory::desc x = image(view.request.batch, view.input);
-        const dnnl::memory::desc y = image(view.request.batch, view.output);
+        const dnnl::memory::desc input = image(view.request.batch, view.input, view.input_dtype());
+        const dnnl::memory::desc output = image(view.request.batch, view.output, view.output_dtype());
+        const dnnl::memory::desc x = image(view.request.batch, view.input, view.widest_dtype());
+        const dnnl::memory::desc y = image(view.request.batch, view.output, view.widest_dtype());
         const dims strides{op.stride[0], op.stride[1]};
         const dims kernel{op.kernel[0], op.kernel[1]};
         const dims padding{op.padding[0], op.padding[1]};
@@ -25,7 +29,11 @@ class PoolKernels final : public OnednnKernels {
         description_ = pd.impl_info_str();
         const dnnl::memory::desc workspace = pd.workspace_desc();
         needs_.saved = Bytes(static_cast<std::int64_t>(workspace.get_size()));
-        needs_.forward_scratch = Bytes(static_cast<std::int64_t>(pd.scratchpad_desc().get_size()));
+        ScratchLayout layout;
+        x_ = {context_, what("input"), layout, input, x};
+        y_ = {context_, what("output"), layout, y, output, ScratchCopy::Pass::writes};
+        forward_scratchpad_ = layout.take(pd.scratchpad_desc());
+        needs_.forward_scratch = layout.total();
         forward_ = {context_,
                     what("forward"),
                     dnnl::pooling_forward(pd),
@@ -36,7 +44,11 @@ class PoolKernels final : public OnednnKernels {
         if (!training()) return;
         const dnnl::pooling_backward::primitive_desc back(context_.engine, algorithm, x, y, strides, kernel,
                                                           no_gaps, padding, padding, pd, attributes());
-        needs_.backward_scratch = Bytes(static_cast<std::int64_t>(back.scratchpad_desc().get_size()));
+        ScratchLayout backward_layout;
+        d_x_ = {context_, what("input gradient"), backward_layout, x, input, ScratchCopy::Pass::writes};
+        d_y_ = {context_, what("output gradient"), backward_layout, output, y};
+        backward_scratchpad_ = backward_layout.take(back.scratchpad_desc());
+        needs_.backward_scratch = backward_layout.total();
         backward_ = {context_,
                      what("backward"),
                      dnnl::pooling_backward(back),
@@ -48,22 +60,32 @@ class PoolKernels final : public OnednnKernels {
 
     void forward(Stream&, const KernelBuffers& b) override {
         use_threads();
-        forward_.run({b.inputs.front(), b.output, b.saved, b.scratch});
+        const void* x = x_.read(b.inputs.front(), b.scratch);
+        std::byte* y = y_.target(b.output, b.scratch);
+        forward_.run({x, y, b.saved, b.scratch + forward_scratchpad_});
+        y_.finish(b.output, b.scratch);
     }
     void backward_input(Stream&, const KernelBuffers& b) override {
         use_threads();
-        backward_.run({b.d_output, b.d_inputs.front(), b.saved, b.scratch});
+        const void* d_y = d_y_.read(b.d_output, b.scratch);
+        std::byte* d_x = d_x_.target(b.d_inputs.front(), b.scratch);
+        backward_.run({d_y, d_x, b.saved, b.scratch + backward_scratchpad_});
+        d_x_.finish(b.d_inputs.front(), b.scratch);
     }
 
   private:
-    static dnnl::memory::desc image(std::int64_t batch, const Shape& shape) {
-        return {{batch, shape[2], shape[0], shape[1]},
-                dnnl::memory::data_type::f32,
-                dnnl::memory::format_tag::nhwc};
+    static dnnl::memory::desc image(std::int64_t batch, const Shape& shape, DType dtype) {
+        return {{batch, shape[2], shape[0], shape[1]}, type_of(dtype), dnnl::memory::format_tag::nhwc};
     }
 
     PrimitiveCall forward_;
     PrimitiveCall backward_;
+    ScratchCopy x_;
+    ScratchCopy y_;
+    ScratchCopy d_x_;
+    ScratchCopy d_y_;
+    std::int64_t forward_scratchpad_ = 0;
+    std::int64_t backward_scratchpad_ = 0;
 };
 
 }  // namespace

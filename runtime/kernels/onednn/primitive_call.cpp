@@ -48,10 +48,15 @@ dnnl::primitive_attr attributes(bool relu) {
     return attr;
 }
 
-dnnl::memory::desc plain(const dnnl::memory::dims& dims) {
+dnnl::memory::data_type type_of(DType dtype) {
+    ensure(dtype == DType::f32 || dtype == DType::bf16, "primitives compute on fp32 and bf16");
+    return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+dnnl::memory::desc plain(const dnnl::memory::dims& dims, DType dtype) {
     dnnl::memory::dims strides(dims.size(), 1);
     for (std::size_t axis = dims.size() - 1; axis > 0; --axis) strides[axis - 1] = strides[axis] * dims[axis];
-    return {dims, dnnl::memory::data_type::f32, strides};
+    return {dims, type_of(dtype), strides};
 }
 
 PrimitiveCall reorder_call(const Context& context, const std::string& what, const dnnl::memory::desc& from,
@@ -66,8 +71,9 @@ PrimitiveCall reorder_call(const Context& context, const std::string& what, cons
             {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}}};
 }
 
-PrimitiveCall relu_mask_call(const Context& context, const std::string& what, std::int64_t elements) {
-    const dnnl::memory::desc flat = plain({elements});
+PrimitiveCall relu_mask_call(const Context& context, const std::string& what, std::int64_t elements,
+                             DType dtype) {
+    const dnnl::memory::desc flat = plain({elements}, dtype);
     const dnnl::eltwise_forward::primitive_desc forward(context.engine, dnnl::prop_kind::forward_training,
                                                         dnnl::algorithm::eltwise_relu_use_dst_for_bwd, flat,
                                                         flat, 0.0F, 0.0F, attributes());

@@ -8,7 +8,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include "runtime/core/strong.hpp"
+#include "runtime/core/dtype.hpp"
 
 namespace trireme::onednn {
 
@@ -58,8 +58,10 @@ class ScratchLayout {
 
 /// Attributes that all primitives here have: their scratch is ours. With `relu`, max(0, x) behind the result.
 [[nodiscard]] dnnl::primitive_attr attributes(bool relu = false);
-/// fp32, row-major, dense.
-[[nodiscard]] dnnl::memory::desc plain(const dnnl::memory::dims& dims);
+/// As oneDNN names fp32 and bf16.
+[[nodiscard]] dnnl::memory::data_type type_of(DType dtype);
+/// Row-major, dense.
+[[nodiscard]] dnnl::memory::desc plain(const dnnl::memory::dims& dims, DType dtype = DType::f32);
 /// A reorder, or a call that does nothing where both layouts are the same.
 [[nodiscard]] PrimitiveCall reorder_call(const Context& context, const std::string& what,
                                          const dnnl::memory::desc& from, const dnnl::memory::desc& to,
@@ -67,6 +69,6 @@ class ScratchLayout {
 /// d *= (y > 0) over `elements` values, d changed in place: the gradient in front of a fused relu. Arguments:
 /// y, d, d. Needs no scratch.
 [[nodiscard]] PrimitiveCall relu_mask_call(const Context& context, const std::string& what,
-                                           std::int64_t elements);
+                                           std::int64_t elements, DType dtype);
 
 }  // namespace trireme::onednn

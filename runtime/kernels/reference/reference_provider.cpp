@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "layers/reference/reference.hpp"
+#include "runtime/core/bfloat16.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme {
@@ -26,6 +27,10 @@ void widen(const std::byte* from, DType dtype, std::span<double> to) {
             std::int32_t value = 0;
             std::memcpy(&value, from + i * sizeof(value), sizeof(value));
             to[i] = value;
+        } else if (dtype == DType::bf16) {
+            std::uint16_t value = 0;
+            std::memcpy(&value, from + i * sizeof(value), sizeof(value));
+            to[i] = static_cast<double>(float_of_bf16(value));
         } else {
             float value = 0;
             std::memcpy(&value, from + i * sizeof(value), sizeof(value));
@@ -34,10 +39,15 @@ void widen(const std::byte* from, DType dtype, std::span<double> to) {
     }
 }
 
-void narrow(std::span<const double> from, std::byte* to) {
+void narrow(std::span<const double> from, std::byte* to, DType dtype = DType::f32) {
     for (std::size_t i = 0; i < from.size(); ++i) {
         const auto value = static_cast<float>(from[i]);
-        std::memcpy(to + i * sizeof(value), &value, sizeof(value));
+        if (dtype == DType::bf16) {
+            const std::uint16_t half = bf16_of_float(value);
+            std::memcpy(to + i * sizeof(half), &half, sizeof(half));
+        } else {
+            std::memcpy(to + i * sizeof(value), &value, sizeof(value));
+        }
     }
 }
 
@@ -68,7 +78,9 @@ class ReferenceKernels final : public NodeKernels {
                 buffer_sizes_.push_back(static_cast<std::size_t>(r.graph->buffer(id).shape.elements().value));
             }
         }
+        param_types_.assign(param_sizes_.size(), DType::f32);
         output_shape_ = r.graph->tensor(node.output).shape;
+        output_type_ = r.graph->tensor(node.output).dtype;
         output_size_ = static_cast<std::size_t>(output_shape_.elements().value * batch_);
     }
 
@@ -101,7 +113,7 @@ class ReferenceKernels final : public NodeKernels {
         io.output = scratch.take(output_size_);
         if (statistics_size_ > 0) io.statistics = scratch.take(statistics_size_);
         layers::reference::forward(op_, input_shapes_, output_shape_, batch_, io);
-        narrow(io.output, b.output);
+        narrow(io.output, b.output, output_type_);
         narrow(io.statistics, b.statistics);
     }
 
@@ -110,12 +122,12 @@ class ReferenceKernels final : public NodeKernels {
         Scratch scratch(b.scratch);
         const std::span<double> output = scratch.take(output_size_);
         const std::span<double> gradient = scratch.take(output_size_);
-        widen(b.output, DType::f32, output);
-        widen(b.d_output, DType::f32, gradient);
+        widen(b.output, output_type_, output);
+        widen(b.d_output, output_type_, gradient);
         for (std::size_t i = 0; i < output_size_; ++i) {
             if (!(output[i] > 0)) gradient[i] = 0;
         }
-        narrow(gradient, b.d_output);
+        narrow(gradient, b.d_output, output_type_);
     }
 
     void backward_weight(Stream&, const KernelBuffers& b) override { backward(b, true); }
@@ -168,7 +180,7 @@ class ReferenceKernels final : public NodeKernels {
         read_operands(scratch, b, need.backward_reads_input, io);
         const std::span<double> output = scratch.take(output_size_);
         if (need.backward_reads_output) {
-            widen(b.output, DType::f32, output);
+            widen(b.output, output_type_, output);
         } else {
             std::fill(output.begin(), output.end(), 0.0);
         }
@@ -177,13 +189,14 @@ class ReferenceKernels final : public NodeKernels {
         if (layers::is_loss(op_)) {
             std::fill(d_output.begin(), d_output.end(), 1.0);
         } else {
-            widen(b.d_output, DType::f32, d_output);
+            widen(b.d_output, output_type_, d_output);
         }
         io.d_output = d_output;
         take_gradients(scratch, weights ? b.d_params : b.d_inputs, weights ? param_sizes_ : input_sizes_,
                        weights ? io.d_params : io.d_inputs);
         layers::reference::backward(plain_, input_shapes_, output_shape_, batch_, io);
-        write_gradients(weights ? io.d_params : io.d_inputs, weights ? b.d_params : b.d_inputs);
+        write_gradients(weights ? io.d_params : io.d_inputs, weights ? param_types_ : input_types_,
+                        weights ? b.d_params : b.d_inputs);
     }
 
     static void take_gradients(Scratch& scratch, const std::vector<std::byte*>& wanted,
@@ -194,10 +207,10 @@ class ReferenceKernels final : public NodeKernels {
         }
     }
 
-    static void write_gradients(const std::vector<std::span<double>>& parts,
+    static void write_gradients(const std::vector<std::span<double>>& parts, const std::vector<DType>& types,
                                 const std::vector<std::byte*>& wanted) {
         for (std::size_t i = 0; i < parts.size(); ++i) {
-            if (!parts[i].empty()) narrow(parts[i], wanted[i]);
+            if (!parts[i].empty()) narrow(parts[i], wanted[i], types[i]);
         }
     }
 
@@ -210,9 +223,11 @@ class ReferenceKernels final : public NodeKernels {
     std::vector<DType> input_types_;
     std::vector<std::size_t> input_sizes_;
     std::vector<std::size_t> param_sizes_;
+    std::vector<DType> param_types_;
     std::vector<std::size_t> buffer_sizes_;
     std::size_t statistics_size_ = 0;
     Shape output_shape_;
+    DType output_type_ = DType::f32;
     std::size_t output_size_ = 0;
 };
 
