@@ -63,7 +63,10 @@ void agree(const PlannedJob& job, comm::Communicator& comm) {
         ranks.push_back(nlohmann::json::parse(text));
     }
     compare(ranks);
-    if (comm.rank() == 0) warn_of_crowding(ranks);
+    if (comm.rank() != 0) return;
+    warn_of_crowding(ranks);
+    if (!job.spec().precision.bf16) return;
+    if (const std::string caveat = bf16_caveat(job.device()); !caveat.empty()) log::warn("{}", caveat);
 }
 
 }  // namespace trireme::jobs

@@ -6,9 +6,11 @@
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/folder.hpp"
 #include "jobs/version.hpp"
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/digest.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/core/text.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -174,21 +176,28 @@ Bytes checkpoint_copy_bytes(const layers::ModelGraph& graph, const OptimizerSpec
     const auto tensors_a_param = static_cast<std::int64_t>(1 + state_names(optimizer).size());
     Bytes bytes{};
     for (const layers::ParamSpec& spec : graph.params())
-        bytes += io::AsyncSaver::copy_bytes(bytes_of(spec.shape.elements(), DType::f32)) * tensors_a_param;
+        bytes += aligned(bytes_of(spec.shape.elements(), DType::f32)) * tensors_a_param;
     for (const layers::BufferSpec& spec : graph.buffers())
-        bytes += io::AsyncSaver::copy_bytes(bytes_of(spec.shape.elements(), DType::f32));
+        bytes += aligned(bytes_of(spec.shape.elements(), DType::f32));
     return bytes;
 }
 
 Checkpointer::Checkpointer(const PlannedJob& job, const ModelState& state, comm::Communicator& comm,
                            std::int64_t start)
     : job_(job), state_(state), comm_(comm), start_(start), saved_step_(start == 0 ? -1 : start) {
-    if (comm.rank() == 0) saver_.emplace(checkpoint_copy_bytes(job.graph(), job.spec().optimizer));
+    if (comm.rank() != 0) return;
+    saver_.emplace(checkpoint_copy_bytes(job.graph(), job.spec().optimizer));
+    if (const auto& minutes = job.spec().checkpoint.every_minutes)
+        clock_.emplace(std::chrono::minutes(*minutes), Clock::now());
 }
 
-bool Checkpointer::is_due(const Position& position, const Metrics& metrics) const {
-    const auto& every = job_.spec().checkpoint.every_steps;
-    if (every ? position.step % *every == 0 : position.cursor.step_in_epoch == 0) return true;
+bool Checkpointer::is_due(const Position& position, const Metrics& metrics, bool wished) const {
+    const JobSpec::Checkpoint& spec = job_.spec().checkpoint;
+    const bool end_of_epoch = position.cursor.step_in_epoch == 0;
+    if (spec.every_steps     ? position.step % *spec.every_steps == 0
+        : spec.every_minutes ? wished
+                             : end_of_epoch)
+        return true;
     const std::optional<double> value = metric_in(metrics);
     return value && (!best_ || io::is_better(job_.spec().checkpoint.best, *value, *best_));
 }
@@ -225,6 +234,7 @@ io::SaveRequest Checkpointer::request(const Position& position, const Metrics& m
 void Checkpointer::save(const Position& position, const Metrics& metrics) {
     if (position.step == saved_step_) return;
     const auto begin = Clock::now();
+    if (clock_) clock_->saved(begin);
     const Deadline deadline = Deadline::in_seconds(job_.spec().deadline.checkpoint);
     comm_.set_state(Phase::checkpoint, "save");
     if (saver_) {

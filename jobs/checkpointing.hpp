@@ -36,6 +36,21 @@ using Metrics = std::map<std::string, double>;
 /// optimizer state, each tensor from a multiple of 64 bytes on.
 [[nodiscard]] Bytes checkpoint_copy_bytes(const layers::ModelGraph& graph, const OptimizerSpec& optimizer);
 
+/// When `checkpoint.every = Nm` asks for the next save. Only rank 0 has one: clocks of ranks differ, so it
+/// tells the others with the next step's sums.
+class SaveClock {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+    SaveClock(std::chrono::minutes interval, Time start) : interval_(interval), last_(start) {}
+    [[nodiscard]] bool is_due(Time now) const { return now - last_ >= interval_; }
+    /// The next interval begins.
+    void saved(Time now) { last_ = now; }
+
+  private:
+    std::chrono::minutes interval_;
+    Time last_;
+};
+
 /// The saves of one run. All ranks have one and call it alike; state is replicated, so rank 0 alone copies
 /// and writes.
 class Checkpointer {
@@ -52,9 +67,11 @@ class Checkpointer {
     /// Waits until everything is on the medium.
     void finish();
 
-    /// Whether the job asks for a save at this position: `every` (steps or epoch), or a metric that beats all
-    /// that this run has saved. The same on all ranks.
-    [[nodiscard]] bool is_due(const Position& position, const Metrics& metrics) const;
+    /// Whether this rank's clock asks for a save: a wish, which the next step brings to all ranks.
+    [[nodiscard]] bool wishes() const { return clock_ && clock_->is_due(Clock::now()); }
+    /// Whether the job asks for a save at this position: `every` (steps, epoch, or a rank's wish that came
+    /// with the step), or a metric that beats all that this run has saved. The same on all ranks.
+    [[nodiscard]] bool is_due(const Position& position, const Metrics& metrics, bool wished) const;
     /// Seconds for which training stood still for saves.
     [[nodiscard]] double seconds_stopped() const { return seconds_; }
 
@@ -71,7 +88,8 @@ class Checkpointer {
     std::int64_t start_;
     std::int64_t saved_step_;
     bool first_ = true;
-    std::optional<double> best_;  ///< of what this run has saved; the same on all ranks
+    std::optional<SaveClock> clock_;  ///< rank 0, where the job names minutes
+    std::optional<double> best_;      ///< of what this run has saved; the same on all ranks
     double seconds_ = 0;
 };
 

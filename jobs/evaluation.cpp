@@ -44,9 +44,10 @@ Evaluation joined(const Evaluation& mine, const std::vector<double>& batch_losse
 void count(Evaluation& evaluation, const io::Batch& batch, const Executor::Prediction& said) {
     const auto outputs = static_cast<std::size_t>(evaluation.outputs);
     evaluation.samples += batch.samples();
-    for (std::size_t i = 0; i < static_cast<std::size_t>(batch.samples()); ++i) {
+    const auto predictions = static_cast<std::size_t>(batch.samples() * evaluation.positions);
+    for (std::size_t i = 0; i < predictions; ++i) {
         const std::span<const float> logits = said.logits.subspan(i * outputs, outputs);
-        if (evaluation.kind == OutputKind::classes) count_sample(evaluation, logits, batch.y()[i]);
+        if (evaluation.is_index()) count_sample(evaluation, logits, batch.y()[i]);
         if (evaluation.kind == OutputKind::probabilities)
             count_labels(evaluation, logits, batch.y_float().subspan(i * outputs, outputs));
     }
@@ -58,15 +59,15 @@ OutputKind output_kind(const layers::ModelGraph& graph) {
     const layers::Op& loss = graph.nodes().back().op;
     if (std::holds_alternative<layers::BceWithLogits>(loss)) return OutputKind::probabilities;
     if (std::holds_alternative<layers::MeanSquaredError>(loss)) return OutputKind::values;
-    return OutputKind::classes;
+    return graph.tensor(graph.target()).shape.rank() == 0 ? OutputKind::classes : OutputKind::tokens;
 }
 
 double Evaluation::accuracy() const {
-    if (kind == OutputKind::classes) return share(right, samples);
+    if (is_index()) return share(right, samples * positions);
     return kind == OutputKind::probabilities ? share(right, samples * outputs) : 0;
 }
 
-double Evaluation::top5_accuracy() const { return share(top5, samples); }
+double Evaluation::top5_accuracy() const { return share(top5, samples * positions); }
 
 std::string Evaluation::json() const {
     nlohmann::ordered_json none;
@@ -75,22 +76,17 @@ std::string Evaluation::json() const {
         rows.push_back(std::vector<std::int64_t>(confusion.begin() + row * outputs,
                                                  confusion.begin() + (row + 1) * outputs));
     }
-    const bool classes = kind == OutputKind::classes;
     const nlohmann::ordered_json json{
         {"split", split},
         {"samples", samples},
         {"loss", loss()},
         {"accuracy", has_accuracy() ? nlohmann::ordered_json(accuracy()) : none},
-        {"top5", classes ? nlohmann::ordered_json(top5_accuracy()) : none},
-        {"confusion", classes ? rows : none}};
+        {"top5", is_index() ? nlohmann::ordered_json(top5_accuracy()) : none},
+        {"confusion", kind == OutputKind::classes ? rows : none}};
     return json.dump();
 }
 
-HostBatch host_batch(const io::Batch& batch) {
-    const std::span<const std::byte> targets =
-        batch.y_float().empty() ? std::as_bytes(batch.y()) : std::as_bytes(batch.y_float());
-    return {batch.x(), targets, batch.samples()};
-}
+HostBatch host_batch(const io::Batch& batch) { return {batch.x_bytes(), batch.y_bytes(), batch.samples()}; }
 
 void count_sample(Evaluation& evaluation, std::span<const float> logits, std::int32_t target) {
     const float own = logits[static_cast<std::size_t>(target)];
@@ -102,6 +98,7 @@ void count_sample(Evaluation& evaluation, std::span<const float> logits, std::in
     }
     evaluation.right += better == 0 ? 1 : 0;
     evaluation.top5 += better < top_count ? 1 : 0;
+    if (evaluation.kind != OutputKind::classes) return;
     ++evaluation.confusion[static_cast<std::size_t>(target * evaluation.outputs) + best];
 }
 
@@ -109,6 +106,19 @@ void count_labels(Evaluation& evaluation, std::span<const float> logits, std::sp
     // The sigmoid of a logit is above 1/2 where the logit is above 0.
     for (std::size_t i = 0; i < logits.size(); ++i)
         evaluation.right += (logits[i] > 0) == (target[i] > 0.5F) ? 1 : 0;
+}
+
+EvaluationSetup evaluation_setup(const PlannedJob& job, const io::DataSetInfo& data, std::string split) {
+    EvaluationSetup setup;
+    setup.data = &data;
+    setup.split = std::move(split);
+    setup.kind = output_kind(job.graph());
+    if (setup.kind == OutputKind::tokens)
+        setup.positions = job.graph().tensor(job.graph().target()).shape.elements().value;
+    setup.rows = job.eval_rows();
+    setup.loader = job.spec().data.loader;
+    setup.data_seconds = job.spec().deadline.data;
+    return setup;
 }
 
 void for_each_batch(Executor& executor, const EvaluationSetup& setup, comm::Communicator& comm,
@@ -135,7 +145,8 @@ Evaluation evaluate(Executor& executor, const EvaluationSetup& setup, comm::Comm
     Evaluation mine;
     mine.split = setup.split;
     mine.kind = setup.kind;
-    mine.outputs = executor.classes();
+    mine.positions = setup.positions;
+    mine.outputs = executor.classes() / setup.positions;
     if (static_cast<std::int64_t>(setup.data->class_names.size()) == mine.outputs)
         mine.class_names = setup.data->class_names;
     if (mine.kind == OutputKind::classes)

@@ -12,6 +12,7 @@
 
 #include "comm/communicator.hpp"
 #include "io/pipeline/batch_loader.hpp"
+#include "jobs/planned_job.hpp"
 #include "runtime/exec/executor.hpp"
 
 namespace trireme::jobs {
@@ -19,6 +20,7 @@ namespace trireme::jobs {
 /// What the outputs of a network are, by its loss.
 enum class OutputKind {
     classes,        ///< logits of one class each; the greatest is the prediction (cross-entropy)
+    tokens,         ///< the same at each position of a window of tokens
     probabilities,  ///< a logit a label, each true or not by itself (bce)
     values          ///< numbers (mse)
 };
@@ -29,17 +31,21 @@ struct Evaluation {
     OutputKind kind = OutputKind::classes;
     std::int64_t samples = 0;
     double loss_sum = 0;
-    std::int64_t outputs = 0;  ///< classes, labels or values of a sample
-    std::int64_t right = 0;    ///< classes: samples predicted right; probabilities: labels told right at 1/2
-    std::int64_t top5 = 0;     ///< classes only
+    std::int64_t outputs = 0;    ///< classes, labels, values of a sample, or different tokens
+    std::int64_t positions = 1;  ///< tokens: predictions of a sample
+    /// Classes: samples predicted right; tokens: positions; probabilities: labels told right at 1/2.
+    std::int64_t right = 0;
+    std::int64_t top5 = 0;                 ///< classes and tokens only
     std::vector<std::int64_t> confusion;   ///< classes only: [actual, predicted], row-major
     std::vector<std::string> class_names;  ///< one an output, or none
 
     [[nodiscard]] double loss() const { return samples > 0 ? loss_sum / static_cast<double>(samples) : 0; }
+    /// Whether one of several is predicted, each time.
+    [[nodiscard]] bool is_index() const { return kind == OutputKind::classes || kind == OutputKind::tokens; }
     /// Of numbers there is no accuracy.
     [[nodiscard]] bool has_accuracy() const { return kind != OutputKind::values; }
-    /// Share of samples (classes) or of all labels of all samples (probabilities) that are right; 0 where
-    /// there is no accuracy.
+    /// Share of samples (classes), of positions (tokens) or of all labels of all samples (probabilities) that
+    /// are right; 0 where there is no accuracy.
     [[nodiscard]] double accuracy() const;
     [[nodiscard]] double top5_accuracy() const;
     /// {split, samples, loss, accuracy, top5, confusion}; null for what the kind does not have.
@@ -52,7 +58,8 @@ struct EvaluationSetup {
     const io::DataSetInfo* data = nullptr;
     std::string split;
     OutputKind kind = OutputKind::classes;
-    std::int64_t rows = 0;  ///< samples of a batch: the executor's evaluation batch
+    std::int64_t positions = 1;  ///< predictions of a sample
+    std::int64_t rows = 0;       ///< samples of a batch: the executor's evaluation batch
     io::LoaderOptions loader;
     /// Where not empty: stands in for the targets of the samples, `rows` of them. Predictions need none, and
     /// those of the data may not fit the network.
@@ -60,6 +67,10 @@ struct EvaluationSetup {
     double data_seconds = 0;
     double step_seconds = 0;
 };
+
+/// The samples of a split as the job says: its rows, loader and deadline for data. `data` must outlive it.
+[[nodiscard]] EvaluationSetup evaluation_setup(const PlannedJob& job, const io::DataSetInfo& data,
+                                               std::string split);
 
 /// Calls `visit` for each batch of this rank, in order, with what the network says. Ranks own contiguous
 /// pieces of the sequence of batches, in rank order.
@@ -71,10 +82,10 @@ void for_each_batch(Executor& executor, const EvaluationSetup& setup, comm::Comm
 [[nodiscard]] Evaluation evaluate(Executor& executor, const EvaluationSetup& setup, comm::Communicator& comm,
                                   TraceSink* trace);
 
-/// A batch as the executor wants it: targets are classes or vectors.
+/// A batch as the executor wants it.
 [[nodiscard]] HostBatch host_batch(const io::Batch& batch);
 
-/// Adds one sample of a class to the counts; of equal logits the lower class wins.
+/// Adds one prediction of a class or token to the counts; of equal logits the lower class wins.
 void count_sample(Evaluation& evaluation, std::span<const float> logits, std::int32_t target);
 /// Adds one sample with 0/1 labels to the counts.
 void count_labels(Evaluation& evaluation, std::span<const float> logits, std::span<const float> target);

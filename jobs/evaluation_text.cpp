@@ -89,10 +89,11 @@ std::string largest_confusions(const Table& table) {
 std::string Evaluation::text(const std::string& what) const {
     std::string line = fmt::format("{} of {}: {} samples, loss {:.4f}", split, what, samples, loss());
     if (has_accuracy()) line += fmt::format(", accuracy {:.2f} %", accuracy() * 100);
-    if (kind != OutputKind::classes) return line + '\n';
+    if (is_index()) line += fmt::format(", top-5 {:.2f} %", top5_accuracy() * 100);
+    line += '\n';
+    if (kind != OutputKind::classes) return line;
     const Table table(*this);
-    return line + fmt::format(", top-5 {:.2f} %\n", top5_accuracy() * 100) + class_table(table) +
-           (outputs <= widest_matrix ? matrix(table) : largest_confusions(table));
+    return line + class_table(table) + (outputs <= widest_matrix ? matrix(table) : largest_confusions(table));
 }
 
 }  // namespace trireme::jobs

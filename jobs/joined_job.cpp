@@ -6,6 +6,7 @@
 
 #include "cluster/topology.hpp"
 #include "jobs/run_folder.hpp"
+#include "jobs/wait_policy.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
 
@@ -55,6 +56,14 @@ int run_joined(double join_seconds, const std::filesystem::path& run_folder, con
         const comm::Verdict verdict = verdict_of(*comm, ErrorClass::internal, error.what());
         return end_badly(*comm, verdict, comm->announce_failure(verdict), run_folder);
     }
+}
+
+RankJob load_rank_job(const Arguments& arguments) {
+    RankJob job;
+    job.spec = load_job(arguments.positional.front(), arguments.job_settings);
+    job.threads = static_cast<int>(job.spec.job.threads.value_or(automatic_threads()));
+    avoid_spinning(job.threads);
+    return job;
 }
 
 int automatic_threads() {

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "io/import/text_import.hpp"
 #include "jobs/checkpointing.hpp"
+#include "jobs/models/gpt.hpp"
 #include "jobs/models/model_spec.hpp"
 #include "jobs/version.hpp"
 #include "layers/rewrite/rewrite.hpp"
@@ -27,6 +29,13 @@ std::optional<io::DataSetInfo> open_data(const JobSpec& spec, DataUse use, std::
         return std::nullopt;
     }
     return io::open_data_set(spec.data.path);
+}
+
+/// A stream of tokens in windows of the length that the network takes; others as they are.
+std::optional<io::DataSetInfo> in_windows(std::optional<io::DataSetInfo> data, const ModelSpec& model) {
+    const std::optional<std::int64_t> context = token_context(model);
+    if (!data || !data->is_stream() || !context) return data;
+    return io::with_windows(std::move(*data), *context);
 }
 
 /// The network's two ends follow the data set; what the job or a model file says of them must agree.
@@ -65,10 +74,14 @@ bool has_samples(const io::DataSetInfo& data, const std::string& split) {
 
 PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use)
     : spec_(std::move(spec)),
-      data_(open_data(spec_, use, data_note_)),
+      data_(in_windows(open_data(spec_, use, data_note_), spec_.model)),
       backend_(make_backend(spec_.job.device, threads)) {
-    layers::Rewritten rewritten = layers::fuse_bias_activation(build_model(fitted(spec_.model, data_)));
+    layers::Rewritten rewritten = layers::fuse(build_model(fitted(spec_.model, data_)));
     rewrites_ = std::move(rewritten.lines);
+    if (spec_.precision.bf16) {
+        rewritten = layers::store_as_bf16(rewritten.graph);
+        rewrites_.insert(rewrites_.end(), rewritten.lines.begin(), rewritten.lines.end());
+    }
     graph_ = std::make_unique<layers::ModelGraph>(std::move(rewritten.graph));
     (void)param_settings(spec_.optimizer,
                          *graph_);  // a group that matches nothing is told before anything runs
@@ -103,6 +116,11 @@ Bytes PlannedJob::data_memory(int rank) const {
     io::LoaderGeometry geometry;  // without a data set: bytes for samples, a class for a target
     geometry.sample_elements = graph_->tensor(graph_->input()).shape.elements().value;
     geometry.sample_bytes = geometry.sample_elements;
+    if (token_context(spec_.model)) {  // a stream of bytes in its smallest blocks
+        geometry.target_elements = geometry.sample_elements;
+        geometry.target_bytes = 0;
+        geometry.block_tokens = io::block_tokens_for(0);
+    }
     if (data_) geometry = io::geometry_of(*data_, 0, 0);
     geometry.batch_samples = plan_->rank_samples(rank, StepKind::full);
     geometry.runs = plan_->owned(rank).size();
@@ -180,6 +198,18 @@ std::vector<std::pair<std::string, std::string>> PlannedJob::fingerprints() cons
         {"plan", hex64(xxh3(plan_text()))},
         {"programs", hex64(xxh3(programs))},
     };
+}
+
+ExecutorParts executor_parts(const PlannedJob& job, comm::Communicator& comm, ModelState& state) {
+    ExecutorParts parts;
+    parts.plan = &job.plan();
+    parts.rank = comm.rank();
+    parts.state = &state;
+    parts.device = &job.device();
+    parts.comm = &comm;
+    parts.seed = job.spec().job.seed;
+    parts.eval_batch = job.eval_rows();
+    return parts;
 }
 
 }  // namespace trireme::jobs

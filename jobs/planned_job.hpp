@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.hpp"
 #include "io/data_set.hpp"
 #include "jobs/spec/job_spec.hpp"
 #include "layers/graph.hpp"
@@ -64,5 +65,10 @@ class PlannedJob {
     std::unique_ptr<Selection> selection_;
     std::unique_ptr<ParallelPlan> plan_;
 };
+
+/// What an executor of the job is made of on this rank: enough for evaluation; training adds its guard. All
+/// arguments must outlive it.
+[[nodiscard]] ExecutorParts executor_parts(const PlannedJob& job, comm::Communicator& comm,
+                                           ModelState& state);
 
 }  // namespace trireme::jobs

@@ -5,9 +5,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "comm/clock_sync.hpp"
+#include "jobs/replica_check.hpp"
+#include "jobs/split_json.hpp"
 #include "jobs/version.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/core/quantile.hpp"
 #include "runtime/core/text.hpp"
 #include "runtime/telemetry/process_memory.hpp"
 
@@ -26,28 +30,6 @@ double seconds_since(Clock::time_point begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-double quantile(std::vector<double> values, double q) {
-    if (values.empty()) return 0;
-    const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5);
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at), values.end());
-    return values[at];
-}
-
-ExecutorParts parts_of(const PlannedJob& job, comm::Communicator& comm, ModelState& state, StepGuard& guard,
-                       TraceSink* trace) {
-    ExecutorParts parts;
-    parts.plan = &job.plan();
-    parts.rank = comm.rank();
-    parts.state = &state;
-    parts.guard = &guard;
-    parts.device = &job.device();
-    parts.comm = &comm;
-    parts.trace = trace;
-    parts.seed = job.spec().job.seed;
-    parts.eval_batch = job.eval_rows();
-    return parts;
-}
-
 void fine_tune(const JobSpec& spec, ModelState& state, comm::Communicator& comm, Progress& progress) {
     const auto checkpoint = agree_on_named(spec.init_from, spec.deadline.checkpoint, comm);
     const std::vector<std::string> left = initialise_from(state, checkpoint);
@@ -62,14 +44,11 @@ TrainingRun::TrainingRun(const PlannedJob& job, comm::Communicator& comm)
       comm_(comm),
       progress_(comm.rank() == 0 ? job.spec().telemetry.progress : Progress::Mode::off),
       trace_(comm.rank()),
-      state_(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory()),
-      guard_(job.spec().job.nan),
-      executor_(
-          parts_of(job, comm, state_, guard_, job.spec().telemetry.trace_steps > 0 ? &trace_ : nullptr)),
+      steps_(job, comm, job.spec().telemetry.trace_steps > 0 ? &trace_ : nullptr),
+      state_(steps_.state()),
+      guard_(steps_.guard()),
       drill_(comm.rank()),
-      schedule_(job.spec().schedule),
       step_deadline_(job.spec().deadline.step.value_or(first_steps_deadline)) {
-    schedule_.horizon = job.horizon();
     if (job.spec().job.early_stop) early_stop_.emplace(*job.spec().job.early_stop);
     if (comm.rank() == 0) folder_.emplace(job.spec().job.output);
     if (job.spec().telemetry.trace_steps > 0) comm.set_trace(&trace_);
@@ -104,6 +83,8 @@ int TrainingRun::run() {
         train();
     }
     write_trace();
+    rank_splits_ = gather_splits(split_, static_cast<std::int64_t>(step_seconds_.size()), loop_seconds_,
+                                 comm_, Deadline::in_seconds(job_.spec().deadline.checkpoint));
     write_summary(position_.step >= job_.horizon() || ended_early_ ? "done" : "stopped");
     return stopped_ && position_.step < last_step() && !ended_early_ ? exit_code_requeue : 0;
 }
@@ -126,53 +107,50 @@ void TrainingRun::restore_or_initialise() {
 
 void TrainingRun::train() {
     const JobSpec& spec = job_.spec();
-    io::LoaderOptions options = spec.data.loader;
-    options.split = "train";
-    TraceSink* trace = spec.telemetry.trace_steps > 0 ? &trace_ : nullptr;
-    io::BatchLoader loader(*job_.data(), job_.plan().shards(), job_.plan().owned(comm_.rank()),
-                           position_.cursor, options, trace);
+    steps_.open_data(position_.cursor);
+    align_trace();
     comm_.barrier("start of training", Deadline::in_seconds(spec.deadline.join));
-    trace_.set_zero(Clock::now());
+    const auto begin = Clock::now();
     const std::int64_t first = position_.step;
     while (position_.step < last_step() && !ended_early_ && !stopped_) {
         const std::int64_t at = position_.step - first;
         trace_.record(at >= first_traced_step && at < first_traced_step + spec.telemetry.trace_steps);
-        drill_.before_step(position_.step);
+        drill_.before_step(position_.step, state_);
         saver_->check();
-        after_step(one_step(loader));
+        after_step(steps_.step(position_, wishes()));
     }
     trace_.record(false);
     progress_.finish();
     if (stopped_) progress_.message(fmt::format("a signal asks to stop: saving step {}", position_.step));
     save();
     saver_->finish();
+    split_.checkpoint += saver_->seconds_stopped();
+    loop_seconds_ = seconds_since(begin) - evaluation_seconds_;
+    steps_.close_data();
 }
 
-StepReport TrainingRun::one_step(io::BatchLoader& loader) {
-    const auto begin = Clock::now();
-    comm_.set_state(Phase::data, "batch");
-    const io::Batch batch = loader.next(Deadline::in_seconds(job_.spec().deadline.data));
-    const double waited = seconds_since(begin);
-    const VirtualShards& shards = job_.plan().shards();
-    const bool is_short = shards.step_samples(position_.cursor.step_in_epoch) < shards.batch();
-    StepInputs inputs;
-    inputs.kind = is_short ? StepKind::short_last : StepKind::full;
-    inputs.batch = host_batch(batch);
-    inputs.step = position_.step;
-    inputs.lr = schedule_.at(position_.step);
-    inputs.update = position_.step + 1 - guard_.skipped();
-    inputs.stop_wish = StopSignal::wished();
-    inputs.deadline = Deadline::in_seconds(step_deadline_);
-    StepReport report = executor_.step(inputs);
-    report.times.data_wait = waited;
-    report.times.total += waited;
-    return report;
+/// Lays the clocks of all ranks on rank 0's, so that the spans of one moment stand below each other.
+void TrainingRun::align_trace() {
+    if (job_.spec().telemetry.trace_steps == 0) return;
+    const Deadline deadline = Deadline::in_seconds(job_.spec().deadline.join);
+    const comm::ClockOffset mine = comm::align_clock(comm_, deadline);
+    std::int64_t zero = comm::read_steady_clock().count();
+    comm_.broadcast(std::as_writable_bytes(std::span(&zero, 1)), 0, "zero of the trace", deadline);
+    trace_.set_zero(Clock::time_point(std::chrono::nanoseconds(zero) - mine.offset), mine.error);
+}
+
+StepWishes TrainingRun::wishes() const {
+    StepWishes wishes;
+    wishes.stop = StopSignal::wished();
+    wishes.save = saver_->wishes();
+    wishes.deadline = step_deadline_;
+    wishes.data_delay = drill_.data_delay(position_.step);
+    wishes.kernel_delay = drill_.kernel_delay(position_.step);
+    return wishes;
 }
 
 void TrainingRun::after_step(const StepReport& report) {
-    ++position_.step;
-    ++position_.cursor.step_in_epoch;
-    position_.skipped = guard_.skipped();
+    const bool epoch_ends = steps_.advance(position_);
     if (report.skipped) {
         progress_.message(
             fmt::format("step {}: not finite, skipped ({} so far)", position_.step, guard_.skipped()));
@@ -181,25 +159,32 @@ void TrainingRun::after_step(const StepReport& report) {
         last_loss_ = report.loss();
     }
     step_seconds_.push_back(report.times.total);
-    split_.data_wait += report.times.data_wait;
-    split_.compute += report.times.compute;
-    split_.exposed_comm += report.times.exposed_comm;
-    split_.total += report.times.total;
+    split_ += report.times;
     set_step_deadline();
     log_step(report);
-    stopped_ = stopped_ || report.stop_wishes > 0;
+    stopped_ = stopped_ || report.stop_wish;
+    compare_replicas();
     // The evaluation first: what it says is saved with the state that it is about.
-    if (position_.cursor.step_in_epoch == job_.plan().shards().steps_per_epoch()) end_of_epoch();
-    if (saver_->is_due(position_, metrics_here())) save();
+    if (epoch_ends) end_of_epoch();
+    if (saver_->is_due(position_, metrics_here(), report.save_wish)) save();
+}
+
+/// Before anything of this step is saved.
+void TrainingRun::compare_replicas() {
+    const auto& every = job_.spec().job.hash_every;
+    if (!every || position_.step % *every != 0 || comm_.size() == 1) return;
+    const auto begin = Clock::now();
+    check_replicas(state_, position_.step, comm_, Deadline::in_seconds(step_deadline_));
+    split_.checkpoint += seconds_since(begin);
 }
 
 void TrainingRun::end_of_epoch() {
-    ++position_.cursor.epoch;
-    position_.cursor.step_in_epoch = 0;
     const JobSpec& spec = job_.spec();
     if (spec.telemetry.eval_every > 0 &&
         (position_.cursor.epoch % spec.telemetry.eval_every == 0 || position_.step >= last_step())) {
+        const auto begin = Clock::now();
         evaluate_val();
+        evaluation_seconds_ += seconds_since(begin);
         judge_progress();
     }
 }
@@ -214,44 +199,41 @@ void TrainingRun::log_step(const StepReport& report) {
         loss_since_log_ += report.loss_sum;
         samples_since_log_ += report.samples;
     }
-    seconds_since_log_ += report.times.total;
+    split_since_log_ += report.times;
+    ++steps_since_log_;
     const bool log_now =
         position_.step % job_.spec().telemetry.log_every == 0 || position_.step == last_step();
-    const double rate = static_cast<double>(samples_since_log_) / seconds_since_log_;
+    const double rate = static_cast<double>(samples_since_log_) / split_since_log_.total;
     ProgressFacts facts;
     facts.step = position_.step;
     facts.steps = last_step();
     facts.epoch = epoch_now();
     facts.loss = samples_since_log_ > 0 ? loss_since_log_ / static_cast<double>(samples_since_log_) : 0;
-    facts.lr = schedule_.at(position_.step - 1);
+    facts.lr = steps_.learning_rate(position_.step - 1);
     facts.samples_per_s = rate;
     facts.seconds_left = split_.total / static_cast<double>(step_seconds_.size()) *
                          static_cast<double>(last_step() - position_.step);
     progress_.show(facts, log_now);
     if (!log_now) return;
     if (folder_) {
-        const nlohmann::ordered_json line{{"step", position_.step}, {"epoch", facts.epoch},
-                                          {"loss", facts.loss},     {"lr", facts.lr},
-                                          {"samples_per_s", rate},  {"step_ms", report.times.total * 1e3}};
+        nlohmann::ordered_json line{{"step", position_.step}, {"epoch", facts.epoch},
+                                    {"loss", facts.loss},     {"lr", facts.lr},
+                                    {"samples_per_s", rate},  {"step_ms", report.times.total * 1e3}};
+        line["split"] = split_json(split_since_log_, steps_since_log_);
         folder_->add_metrics(line.dump());
     }
-    loss_since_log_ = seconds_since_log_ = 0;
-    samples_since_log_ = 0;
+    loss_since_log_ = 0;
+    samples_since_log_ = steps_since_log_ = 0;
+    split_since_log_ = {};
 }
 
 void TrainingRun::evaluate_val() {
     if (!has_samples(*job_.data(), "val")) return;
-    EvaluationSetup setup;
-    setup.data = &*job_.data();
-    setup.split = "val";
-    setup.kind = output_kind(job_.graph());
-    setup.rows = job_.eval_rows();
-    setup.loader = job_.spec().data.loader;
-    setup.data_seconds = job_.spec().deadline.data;
+    EvaluationSetup setup = evaluation_setup(job_, *job_.data(), "val");
     setup.step_seconds = step_deadline_;
     {
         const auto averaged = state_.with_ema();  // where the job keeps an average, it is what is judged
-        val_ = evaluate(executor_, setup, comm_, nullptr);
+        val_ = evaluate(steps_.executor(), setup, comm_, nullptr);
     }
     val_step_ = position_.step;
     const std::string accuracy =
@@ -301,7 +283,7 @@ void TrainingRun::write_summary(const std::string& status) {
     const std::string params_sha256 = state_.params_sha256();
     const double median_ms = quantile(step_seconds_, 0.5) * 1e3;
     const MemoryReport memory = job_.memory(0);
-    const double steps = std::max<double>(1, static_cast<double>(step_seconds_.size()));
+    const RankSplit& mine = rank_splits_.front();
     const nlohmann::ordered_json summary{
         {"schema", 1},
         {"status", status},
@@ -326,12 +308,11 @@ void TrainingRun::write_summary(const std::string& status) {
         {"parameters", job_.graph().parameter_count().value},
         {"params_sha256", params_sha256},
         {"state_sha256", state_.state_sha256(position_.str())},
-        {"step_time_split",
-         {{"data_wait", split_.data_wait / steps},
-          {"compute", split_.compute / steps},
-          {"exposed_comm", split_.exposed_comm / steps},
-          {"straggler_wait", none},
-          {"checkpoint", saver_->seconds_stopped() / steps}}},
+        {"step_time_split", split_json(split_, mine.steps)},
+        {"step_time", rest_json(mine)},
+        {"evaluation_seconds", evaluation_seconds_},
+        {"ranks", ranks_json(rank_splits_)},
+        {"waited_for", waited_for_json(rank_splits_)},
         {"peak_memory_bytes", {{"planned", memory.total().value}, {"process", peak_resident_memory().value}}},
         {"versions", libraries},
     };
@@ -341,6 +322,7 @@ void TrainingRun::write_summary(const std::string& status) {
                median_ms);
     fmt::print("memory of rank 0: planned {}, process {}\n", human_bytes(memory.total()),
                human_bytes(peak_resident_memory()));
+    if (const auto straggler = straggler_of(rank_splits_)) fmt::print("{}\n", straggler->str());
     fmt::print("parameters sha256 {}\nrun folder {}\n", params_sha256, folder_->path().string());
 }
 

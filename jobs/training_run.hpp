@@ -6,16 +6,16 @@
 #include <vector>
 
 #include "comm/communicator.hpp"
-#include "io/pipeline/batch_loader.hpp"
 #include "jobs/checkpointing.hpp"
 #include "jobs/evaluation.hpp"
 #include "jobs/fault_drill.hpp"
 #include "jobs/planned_job.hpp"
 #include "jobs/run_folder.hpp"
 #include "jobs/stop_signal.hpp"
-#include "runtime/exec/executor.hpp"
+#include "jobs/training_steps.hpp"
 #include "runtime/optim/early_stop.hpp"
 #include "runtime/telemetry/progress.hpp"
+#include "runtime/telemetry/rank_split.hpp"
 #include "runtime/telemetry/trace_writer.hpp"
 
 namespace trireme::jobs {
@@ -36,8 +36,9 @@ class TrainingRun {
   private:
     void restore_or_initialise();
     void train();
-    StepReport one_step(io::BatchLoader& loader);
+    [[nodiscard]] StepWishes wishes() const;
     void after_step(const StepReport& report);
+    void compare_replicas();
     void end_of_epoch();
     void log_step(const StepReport& report);
     void evaluate_val();
@@ -45,6 +46,7 @@ class TrainingRun {
     void save();
     [[nodiscard]] Metrics metrics_here() const;
     void set_step_deadline();
+    void align_trace();
     void write_trace();
     void write_summary(const std::string& status);
     [[nodiscard]] std::int64_t last_step() const;
@@ -55,11 +57,10 @@ class TrainingRun {
     std::optional<RunFolder> folder_;  ///< rank 0
     Progress progress_;
     TraceWriter trace_;
-    ModelState state_;
-    StepGuard guard_;
-    Executor executor_;
+    TrainingSteps steps_;
+    ModelState& state_;
+    StepGuard& guard_;
     FaultDrill drill_;
-    LrSchedule schedule_;
     Position position_;
     StopSignal stop_signal_;
     std::optional<Checkpointer> saver_;  ///< once the state is there
@@ -70,12 +71,16 @@ class TrainingRun {
     bool ended_early_ = false;
     double step_deadline_;
     std::vector<double> step_seconds_;
-    StepTimes split_;
+    StepTimes split_;          ///< of all steps
+    double loop_seconds_ = 0;  ///< of the training loop, evaluations left out
+    double evaluation_seconds_ = 0;
+    std::vector<RankSplit> rank_splits_;
     std::int64_t samples_ = 0;
     double last_loss_ = 0;
     double loss_since_log_ = 0;
     std::int64_t samples_since_log_ = 0;
-    double seconds_since_log_ = 0;
+    std::int64_t steps_since_log_ = 0;
+    StepTimes split_since_log_;
     std::chrono::steady_clock::time_point begin_;
 };
 

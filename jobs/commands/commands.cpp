@@ -14,16 +14,25 @@ namespace trireme::jobs {
 namespace {
 
 /// Commands that CLI users may know of and that this version does not have yet.
-const std::vector<std::string> later_commands{"generate", "plan",   "bench", "export",
-                                              "import",   "submit", "status"};
+const std::vector<std::string> later_commands{"plan",   "export",          "import",    "submit",
+                                              "status", "bench allreduce", "bench p2p", "bench scaling"};
 
 std::vector<Command> all_commands() {
-    return {train_command(),           eval_command(),
-            inspect_command(),         predict_command(),
-            data_import_command(),     data_inspect_command(),
-            data_verify_command(),     data_doctor_command(),
-            checkpoint_list_command(), checkpoint_verify_command(),
-            checkpoint_show_command(), doctor_command(),
+    return {train_command(),
+            eval_command(),
+            inspect_command(),
+            predict_command(),
+            generate_command(),
+            bench_train_command(),
+            bench_data_command(),
+            data_import_command(),
+            data_inspect_command(),
+            data_verify_command(),
+            data_doctor_command(),
+            checkpoint_list_command(),
+            checkpoint_verify_command(),
+            checkpoint_show_command(),
+            doctor_command(),
             version_command()};
 }
 
@@ -44,8 +53,9 @@ std::string overview() {
     }
     std::vector<std::string> names;
     for (const Command& command : commands) names.push_back(command.name);
-    throw ConfigError(fmt::format("command line: unknown command {}{}", words[0],
-                                  did_you_mean(words[0] == "data" ? both : words[0], names)));
+    const bool has_subcommands = words[0] == "data" || words[0] == "checkpoint" || words[0] == "bench";
+    const std::string& meant = has_subcommands ? both : words[0];
+    throw ConfigError(fmt::format("command line: unknown command {}{}", meant, did_you_mean(meant, names)));
 }
 
 int dispatch(const std::vector<std::string>& words) {

@@ -18,7 +18,10 @@ struct Command {
 [[nodiscard]] Command train_command();
 [[nodiscard]] Command eval_command();
 [[nodiscard]] Command predict_command();
+[[nodiscard]] Command generate_command();
 [[nodiscard]] Command inspect_command();
+[[nodiscard]] Command bench_train_command();
+[[nodiscard]] Command bench_data_command();
 [[nodiscard]] Command data_import_command();
 [[nodiscard]] Command data_inspect_command();
 [[nodiscard]] Command data_verify_command();

@@ -6,8 +6,8 @@
 #include "jobs/commands/data_progress.hpp"
 #include "jobs/commands/data_sources.hpp"
 #include "jobs/joined_job.hpp"
-#include "jobs/spec/settings.hpp"
 #include "runtime/core/error.hpp"
+#include "runtime/core/text.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -19,7 +19,8 @@ CommandSyntax syntax() {
     CommandSyntax s;
     s.usage =
         "trireme data import --source KIND:PATH --out DIR [--shards N] [--split train=0.9,val=0.1 | given] "
-        "[--stratified] [--seed S] [--size HxW] [--compress none|deflate] [--skip-bad]";
+        "[--stratified] [--seed S] [--size HxW] [--compress none|deflate] [--skip-bad] [--tokenizer "
+        "bytes|FILE]";
     s.about =
         "Makes a data set of HDF5 shards. By one rank or, under mpirun, by many, to the same bytes. Kinds: "
         "idx (a folder with MNIST's four files, .gz or not), cifar10 (a folder with the binary version), "
@@ -28,7 +29,9 @@ CommandSyntax syntax() {
         "(someone "
         "else's file, with --x NAME and --y NAME: classes, vectors of 0 and 1, or floats), synthetic "
         "(cifar10, "
-        "imagenet or mnist: made-up images of that shape, as many as in synthetic:cifar10:5000).";
+        "imagenet or mnist: made-up images of that shape, as many as in synthetic:cifar10:5000), text (one "
+        "file, "
+        "as bytes or by --tokenizer, cut into splits by place).";
     s.example =
         "trireme data import --source idx:data/mnist --out datasets/mnist --shards 4 --split "
         "train=0.95,val=0.05";
@@ -41,6 +44,7 @@ CommandSyntax syntax() {
                {"size", true, "HxW: folder: resize the shorter side, cut out the middle; synthetic: extents"},
                {"compress", true, "none or deflate [none]"},
                {"skip-bad", false, "folder: leave out files that cannot be decoded, and list them"},
+               {"tokenizer", true, "text: bytes, or a tokenizer.json with a byte-level BPE model [bytes]"},
                {"x", true, "hdf5: name of the data set with the samples"},
                {"y", true, "hdf5: name of the data set with the targets"},
                {"threads", true, "decoding threads of a rank [its share of the cores]"},
@@ -107,10 +111,16 @@ int run_import(const Arguments& arguments) {
                 progress.show(phase, done, total);
             };
         }
-        const auto source = open_source(arguments, options.seed, team);
-        progress.finish();
-        if (comm.rank() == 0) list_skipped(*source);
-        const io::DataSetInfo info = io::import_data_set(*source, arguments.value("out"), options, team);
+        const std::string out = arguments.value("out");
+        io::DataSetInfo info;
+        if (const auto text = text_source(arguments)) {
+            info = io::import_text(*text, out, options, team);
+        } else {
+            const auto source = open_source(arguments, options.seed, team);
+            progress.finish();
+            if (comm.rank() == 0) list_skipped(*source);
+            info = io::import_data_set(*source, out, options, team);
+        }
         progress.finish();
         if (comm.rank() == 0) fmt::print("{}", io::summarize_data_set(info.folder).text());
         return 0;

@@ -7,7 +7,6 @@
 #include "io/import/hdf5_source.hpp"
 #include "io/import/idx_source.hpp"
 #include "io/import/synthetic_source.hpp"
-#include "jobs/spec/settings.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
 
@@ -28,6 +27,7 @@ const std::vector<SourceKind>& source_kinds() {
         {"cifar10", "cifar10:FOLDER (the binary version)", {"licence"}},
         {"folder", "folder:PATH (one folder of images a class)", {"licence", "size", "skip-bad"}},
         {"hdf5", "hdf5:FILE with --x and --y", {"licence", "x", "y"}},
+        {"text", "text:FILE (plain or .gz)", {"licence", "tokenizer"}},
         {"synthetic", "synthetic:cifar10, imagenet or mnist", {"size"}}};
     return kinds;
 }
@@ -64,11 +64,6 @@ std::optional<io::ImageSize> size_of(const Arguments& arguments) {
 
 void check_source_flags(const Arguments& arguments) {
     const auto [kind, path] = source_text(arguments);
-    if (kind == "text") {
-        throw ConfigError(fmt::format(
-            "command line: --source {}: sources of kind text are not available yet in this version",
-            arguments.value("source")));
-    }
     std::vector<std::string> names;
     std::vector<std::string> ways;
     const SourceKind* found = nullptr;
@@ -83,7 +78,7 @@ void check_source_flags(const Arguments& arguments) {
                                       found == nullptr ? did_you_mean(kind, names) : ""));
     }
     Diagnostics diagnostics;
-    for (const char* flag : {"licence", "size", "skip-bad", "x", "y"}) {
+    for (const char* flag : {"licence", "size", "skip-bad", "tokenizer", "x", "y"}) {
         const auto& taken = found->flags;
         if (!arguments.has(flag) || std::find(taken.begin(), taken.end(), flag) != taken.end()) continue;
         diagnostics.add({"command line", std::string("--") + flag, arguments.value(flag),
@@ -102,6 +97,14 @@ void check_source_flags(const Arguments& arguments) {
              fmt::format("must be HxW, such as 224x224: height and width from 1 to {}", max_side)});
     }
     diagnostics.raise();
+}
+
+std::optional<io::TextSource> text_source(const Arguments& arguments) {
+    const auto [kind, path] = source_text(arguments);
+    if (kind != "text") return std::nullopt;
+    const std::string tokenizer = arguments.value("tokenizer", "bytes");
+    return io::TextSource{path, tokenizer == "bytes" ? "" : tokenizer,
+                          arguments.value("licence", "see the source")};
 }
 
 std::unique_ptr<io::ImportSource> open_source(const Arguments& arguments, std::uint64_t seed,

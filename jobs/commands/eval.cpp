@@ -6,8 +6,6 @@
 #include "jobs/evaluation.hpp"
 #include "jobs/joined_job.hpp"
 #include "jobs/planned_job.hpp"
-#include "jobs/spec/job_file.hpp"
-#include "jobs/wait_policy.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::jobs {
@@ -44,31 +42,17 @@ void print(const Evaluation& result, const std::filesystem::path& checkpoint, bo
 int run_eval(const Arguments& arguments) {
     if (!arguments.has("checkpoint"))
         throw ConfigError(fmt::format("command line: --checkpoint is missing; usage: {}", syntax().usage));
-    JobSpec spec = load_job(arguments.positional.front(), arguments.job_settings);
-    const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
-    avoid_spinning(threads);
-    const PlannedJob job(std::move(spec), comm::launcher_size(), threads, DataUse::required);
+    RankJob asked = load_rank_job(arguments);
+    const PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
     return run_joined(job.spec().deadline.join, {}, [&](comm::Communicator& comm) {
         agree(job, comm);
-        ModelState state(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory());
+        // Nothing is updated here: the plain optimizer has no state to make room for.
+        ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device().memory());
         const std::filesystem::path checkpoint =
             agree_on_named(arguments.value("checkpoint"), job.spec().deadline.checkpoint, comm);
         restore_for_evaluation(state, checkpoint);
-        ExecutorParts parts;
-        parts.plan = &job.plan();
-        parts.rank = comm.rank();
-        parts.state = &state;
-        parts.device = &job.device();
-        parts.comm = &comm;
-        parts.eval_batch = job.eval_rows();
-        Executor executor(parts);
-        EvaluationSetup setup;
-        setup.data = &*job.data();
-        setup.split = arguments.value("split", "test");
-        setup.kind = output_kind(job.graph());
-        setup.rows = job.eval_rows();
-        setup.loader = job.spec().data.loader;
-        setup.data_seconds = job.spec().deadline.data;
+        Executor executor(executor_parts(job, comm, state));
+        EvaluationSetup setup = evaluation_setup(job, *job.data(), arguments.value("split", "test"));
         setup.step_seconds = job.spec().deadline.join;
         const Evaluation result = evaluate(executor, setup, comm, nullptr);
         if (comm.rank() == 0) print(result, checkpoint, arguments.has("json"));

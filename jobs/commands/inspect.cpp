@@ -4,7 +4,6 @@
 #include "jobs/commands/commands.hpp"
 #include "jobs/joined_job.hpp"
 #include "jobs/planned_job.hpp"
-#include "jobs/spec/settings.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
 
@@ -29,16 +28,6 @@ CommandSyntax syntax() {
                {"rank", true, "the rank whose program and memory are shown [0]"},
                {"json", false, "print one JSON object"}};
     return s;
-}
-
-std::int64_t whole_number(const Arguments& arguments, const std::string& flag, const std::string& fallback,
-                          std::int64_t least, std::int64_t most) {
-    const auto value = parse_integer(arguments.value(flag, fallback));
-    if (!value || *value < least || *value > most) {
-        throw ConfigError(fmt::format("command line: --{} = {}: must be a whole number from {} to {}", flag,
-                                      arguments.value(flag), least, most));
-    }
-    return *value;
 }
 
 nlohmann::ordered_json memory_json(const MemoryReport& report) {

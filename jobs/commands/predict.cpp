@@ -9,8 +9,6 @@
 #include "jobs/joined_job.hpp"
 #include "jobs/planned_job.hpp"
 #include "jobs/prediction.hpp"
-#include "jobs/spec/job_file.hpp"
-#include "jobs/wait_policy.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::jobs {
@@ -107,22 +105,24 @@ io::DataSetInfo open_input(const fs::path& folder, const PlannedJob& job,
     return input;
 }
 
-int predict_joined(const Arguments& arguments, const JobSpec& spec, int threads, comm::Communicator& comm) {
+int predict_joined(const Arguments& arguments, const RankJob& asked, comm::Communicator& comm) {
+    const JobSpec& spec = asked.spec;
     const fs::path checkpoint = agree_on_named(arguments.value("checkpoint"), spec.deadline.checkpoint, comm);
     const io::CheckpointMeta meta = io::CheckpointReader(checkpoint).meta();
     const std::optional<TrainingData> trained = remembered(meta, checkpoint);
-    const PlannedJob job = plan(spec, trained, comm.size(), threads);
+    const PlannedJob job = plan(spec, trained, comm.size(), asked.threads);
+    if (output_kind(job.graph()) == OutputKind::tokens) {
+        throw ConfigError(
+            "command line: predict is for classes, labels and values; a network that predicts tokens writes "
+            "text with `trireme generate`");
+    }
     agree(job, comm);
     const io::DataSetInfo input = open_input(arguments.value("input"), job, trained);
 
-    ModelState state(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory());
+    // Nothing is updated here: the plain optimizer has no state to make room for.
+    ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device().memory());
     restore_for_evaluation(state, checkpoint);
-    ExecutorParts parts;
-    parts.plan = &job.plan();
-    parts.rank = comm.rank();
-    parts.state = &state;
-    parts.device = &job.device();
-    parts.comm = &comm;
+    ExecutorParts parts = executor_parts(job, comm, state);
     // Not divided by the ranks: a sample then meets the same kernel sizes on any number of them.
     parts.eval_batch = spec.data.eval_batch;
     Executor executor(parts);
@@ -131,13 +131,9 @@ int predict_joined(const Arguments& arguments, const JobSpec& spec, int threads,
     const std::vector<std::byte> blank(
         static_cast<std::size_t>(spec.data.eval_batch * target_elements * size_of(DType::f32)));
     PredictionSetup setup;
-    setup.forward.data = &input;
-    setup.forward.split = chosen_split(arguments, input);
-    setup.forward.kind = output_kind(job.graph());
-    setup.forward.rows = spec.data.eval_batch;
-    setup.forward.loader = spec.data.loader;
+    setup.forward = evaluation_setup(job, input, chosen_split(arguments, input));
+    setup.forward.rows = parts.eval_batch;
     setup.forward.blank_targets = blank;
-    setup.forward.data_seconds = spec.deadline.data;
     setup.out = arguments.value("out");
     setup.join_seconds = spec.deadline.checkpoint;
     setup.notes = {{"split", setup.forward.split}, {"data_set", input.fingerprint}};
@@ -155,12 +151,9 @@ int run_predict(const Arguments& arguments) {
             throw ConfigError(fmt::format("command line: --{} is missing; usage: {}", flag, syntax().usage));
     }
     io::require_prediction_name(arguments.value("out"));
-    const JobSpec spec = load_job(arguments.positional.front(), arguments.job_settings);
-    const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
-    avoid_spinning(threads);
-    return run_joined(spec.deadline.join, {}, [&](comm::Communicator& comm) {
-        return predict_joined(arguments, spec, threads, comm);
-    });
+    const RankJob asked = load_rank_job(arguments);
+    return run_joined(asked.spec.deadline.join, {},
+                      [&](comm::Communicator& comm) { return predict_joined(arguments, asked, comm); });
 }
 
 }  // namespace

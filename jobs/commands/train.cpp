@@ -4,9 +4,7 @@
 #include "jobs/commands/commands.hpp"
 #include "jobs/joined_job.hpp"
 #include "jobs/planned_job.hpp"
-#include "jobs/spec/job_file.hpp"
 #include "jobs/training_run.hpp"
-#include "jobs/wait_policy.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -23,10 +21,8 @@ CommandSyntax syntax() {
 
 // The story of a job: what was asked, what is computed, who computes what, and only then the first message.
 int run_train(const Arguments& arguments) {
-    JobSpec spec = load_job(arguments.positional.front(), arguments.job_settings);
-    const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
-    avoid_spinning(threads);
-    const PlannedJob job(std::move(spec), comm::launcher_size(), threads, DataUse::required);
+    RankJob asked = load_rank_job(arguments);
+    const PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
     verify(job.plan());
     return run_joined(job.spec().deadline.join, job.spec().job.output, [&](comm::Communicator& comm) {
         agree(job, comm);

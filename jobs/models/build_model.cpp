@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "jobs/models/gpt.hpp"
 #include "jobs/models/model_file.hpp"
 #include "jobs/models/model_frame.hpp"
 #include "jobs/models/model_spec.hpp"
@@ -48,11 +49,13 @@ ModelData model_data(const io::DataSetInfo& set) {
 std::vector<std::string> preset_names() {
     std::vector<std::string> names;
     for (const Preset& preset : table) names.emplace_back(preset.name);
+    for (std::string& name : gpt_names()) names.push_back(std::move(name));
     return names;
 }
 
 layers::ModelGraph build_model(const ModelSpec& spec) {
     if (!spec.file.empty()) return read_model_file(spec);
+    if (is_gpt(spec.name)) return build_gpt(spec);
     const auto preset =
         std::find_if(table.begin(), table.end(), [&](const Preset& p) { return p.name == spec.name; });
     if (preset == table.end()) throw ConfigError(fmt::format("model.name = {}: no such preset", spec.name));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "jobs/models/gpt.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::jobs {
@@ -70,6 +71,13 @@ double smoothing_of(const ModelSpec& spec, const FrameWishes& wishes, LossKind l
 
 ModelFrame frame_of(const ModelSpec& spec, const FrameWishes& wishes, Mistakes& mistakes) {
     ModelFrame frame;
+    if (spec.data && spec.data->target_kind == "next-token") {
+        mistakes.push_back(fmt::format("the samples of {} are tokens, which the presets {} take",
+                                       spec.data->folder, fmt::join(gpt_names(), " and ")));
+        frame.input = Shape{1};
+        frame.loss = loss_op(LossKind::cross_entropy, 0);
+        return frame;
+    }
     frame.input = input_of(spec, wishes, mistakes);
     const LossKind fitting = spec.data ? loss_for_targets(spec.data->target_kind) : LossKind::cross_entropy;
     const LossKind loss = spec.loss.value_or(wishes.loss.value_or(fitting));

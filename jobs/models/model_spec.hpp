@@ -17,12 +17,22 @@ namespace trireme::jobs {
 struct ModelData {
     std::string folder;
     Shape input;
-    std::string target_kind = "class";  ///< "class", "multi-hot" or "float"
-    Shape target_shape;                 ///< {} for a class, {k} for vectors
-    std::int64_t classes = 0;           ///< outputs that the network needs: classes, or k
+    std::string target_kind = "class";  ///< "class", "multi-hot", "float" or "next-token"
+    Shape target_shape;                 ///< {} for a class, {k} for vectors, {T} for tokens
+    std::int64_t classes = 0;           ///< outputs that the network needs: classes, k, or different tokens
 };
 
 [[nodiscard]] ModelData model_data(const io::DataSetInfo& set);
+
+/// What a job says of the sizes of a gpt preset; empty: the preset's own.
+struct GptKeys {
+    std::optional<std::int64_t> context;
+    std::optional<std::int64_t> layers;
+    std::optional<std::int64_t> heads;
+    std::optional<std::int64_t> width;
+    std::optional<std::int64_t> vocabulary;
+    std::optional<double> dropout;
+};
 
 struct ModelSpec {
     std::string name;                     ///< preset; empty where `file` describes the network
@@ -30,7 +40,8 @@ struct ModelSpec {
     std::optional<Shape> input;           ///< sample shape; empty: the data set's, the file's or the preset's
     std::optional<std::int64_t> classes;  ///< empty: the file's, the data set's or the preset's
     std::vector<std::int64_t> hidden;     ///< mlp
-    std::optional<LossKind> loss;         ///< empty: the file's, or what fits the data set's targets
+    GptKeys gpt;
+    std::optional<LossKind> loss;           ///< empty: the file's, or what fits the data set's targets
     std::optional<double> label_smoothing;  ///< empty: the file's, or none
     std::optional<ModelData> data;          ///< empty: planned without a data set
 };
@@ -53,7 +64,8 @@ struct ModelSpec {
 ///     convolution has the stride ("v1.5");
 ///                      25,557,032 parameters
 ///
-/// Parameter names of the last three, and their shapes and order, are those of torchvision's models.
+/// Parameter names of the last three, and their shapes and order, are those of torchvision's models. The
+/// presets gpt-char and gpt2-124m are told in gpt.hpp.
 [[nodiscard]] layers::ModelGraph build_model(const ModelSpec& spec);
 
 }  // namespace trireme::jobs

@@ -22,8 +22,8 @@ Conv2d square(std::int64_t channels, std::int64_t kernel, std::int64_t stride) {
 
 /// conv<index> and bn<index>.
 TensorId conv_norm(ModelGraph& graph, const std::string& block, int index, const Conv2d& conv, TensorId x) {
-    x = graph.add(fmt::format("{}conv{}", block, index), conv, {x});
-    return graph.add(fmt::format("{}bn{}", block, index), BatchNorm{}, {x});
+    return conv_bn(graph, fmt::format("{}conv{}", block, index), fmt::format("{}bn{}", block, index), conv,
+                   x);
 }
 
 TensorId relu(ModelGraph& graph, const std::string& block, int index, TensorId x) {
@@ -34,8 +34,7 @@ TensorId relu(ModelGraph& graph, const std::string& block, int index, TensorId x
 TensorId shortcut(ModelGraph& graph, const std::string& block, std::int64_t channels, std::int64_t stride,
                   TensorId x) {
     if (stride == 1 && graph.tensor(x).shape[2] == channels) return x;
-    x = graph.add(block + "downsample.0", square(channels, 1, stride), {x});
-    return graph.add(block + "downsample.1", BatchNorm{}, {x});
+    return conv_bn(graph, block + "downsample.0", block + "downsample.1", square(channels, 1, stride), x);
 }
 
 ///     x --> 3x3 (stride) --> bn --> relu --> 3x3 --> bn --> add --> relu

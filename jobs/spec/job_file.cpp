@@ -172,6 +172,16 @@ Arguments parse_arguments(const CommandSyntax& syntax, const std::vector<std::st
     return arguments;
 }
 
+std::int64_t whole_number(const Arguments& arguments, const std::string& flag, const std::string& fallback,
+                          std::int64_t least, std::int64_t most) {
+    const auto value = parse_integer(arguments.value(flag, fallback));
+    if (!value || *value < least || *value > most) {
+        throw ConfigError(fmt::format("command line: --{} = {}: must be a whole number from {} to {}", flag,
+                                      arguments.value(flag), least, most));
+    }
+    return *value;
+}
+
 std::string help_text(const CommandSyntax& syntax) {
     std::string text =
         fmt::format("{}\n\n{}\n\nexample:\n  {}\n", syntax.usage, syntax.about, syntax.example);

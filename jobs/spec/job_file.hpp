@@ -34,6 +34,10 @@ struct Arguments {
     }
 };
 
+/// A flag's value (or `fallback`, where it is not given) as a whole number. Throws ConfigError with the rule.
+[[nodiscard]] std::int64_t whole_number(const Arguments& arguments, const std::string& flag,
+                                        const std::string& fallback, std::int64_t least, std::int64_t most);
+
 /// What a command takes.
 struct CommandSyntax {
     std::string usage;  ///< "trireme train JOB [--key value ...]"

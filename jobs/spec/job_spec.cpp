@@ -3,10 +3,13 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "jobs/models/gpt.hpp"
 #include "jobs/spec/job_file.hpp"
 #include "jobs/spec/keys.hpp"
 #include "runtime/core/error.hpp"
+#include "runtime/core/text.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -32,6 +35,7 @@ void read_job(SettingsReader& read, JobSpec& spec, const std::filesystem::path& 
     job.workspace_cap = Bytes(read.integer("job.workspace_mb", 1, 1 << 20) << 20);
     job.early_stop = read.maybe_integer("job.early_stop", 1);
     job.nan = read.choice("job.nan", {"stop", "skip"}) == "skip" ? NanPolicy::skip : NanPolicy::stop;
+    job.hash_every = read.maybe_integer("job.hash_every", 1);
 }
 
 void read_data(SettingsReader& read, JobSpec& spec) {
@@ -60,6 +64,26 @@ std::filesystem::path model_file(const std::filesystem::path& named, const std::
                                                                                                 : named;
 }
 
+/// The sizes of a gpt preset, which no other network has.
+void read_gpt(SettingsReader& read, ModelSpec& model) {
+    constexpr std::int64_t largest = 1 << 20;
+    for (const char* key : {"model.context", "model.layers", "model.heads", "model.width", "model.vocabulary",
+                            "model.dropout"}) {
+        if (!read.text(key).empty() && !is_gpt(model.name))
+            read.refuse(key, fmt::format("is for the presets {} only", fmt::join(gpt_names(), " and ")));
+    }
+    const auto size = [&](const char* key, std::int64_t most) -> std::optional<std::int64_t> {
+        if (read.text(key).empty()) return std::nullopt;
+        return read.integer(key, 1, most);
+    };
+    model.gpt.context = size("model.context", largest);
+    model.gpt.layers = size("model.layers", 1000);
+    model.gpt.heads = size("model.heads", 1000);
+    model.gpt.width = size("model.width", largest);
+    model.gpt.vocabulary = size("model.vocabulary", largest);
+    if (!read.text("model.dropout").empty()) model.gpt.dropout = read.number("model.dropout", 0, 0.999);
+}
+
 void read_model(SettingsReader& read, JobSpec& spec, const std::filesystem::path& job_file) {
     ModelSpec& model = spec.model;
     if (!read.text("model.file").empty()) {
@@ -68,11 +92,12 @@ void read_model(SettingsReader& read, JobSpec& spec, const std::filesystem::path
     } else if (!read.has("model.name")) {
         read.refuse("model.name", "is missing: name a preset, such as lenet, or a model file in model.file");
     } else {
-        model.name = read.choice("model.name", preset_names(), {"gpt-char", "gpt2-124m"});
+        model.name = read.choice("model.name", preset_names());
     }
     if (!read.text("model.input").empty()) model.input = Shape(read.integers("model.input", 'x', 1));
     model.classes = read.maybe_integer("model.classes", 1);
     model.hidden = read.integers("model.hidden", ',', 1);
+    read_gpt(read, model);
     spec.init_from = read.text("model.init_from");
     spec.optimizer.frozen = read.text("model.freeze");
     std::vector<std::string> losses = loss_names();
@@ -160,7 +185,30 @@ void read_parallel(SettingsReader& read, JobSpec& spec) {
                          : algorithm == "halving-doubling" ? comm::Algorithm::halving_doubling
                                                            : comm::Algorithm::automatic;
     (void)read.choice("parallel.wire", {"fp32"}, {"bf16"});
-    (void)read.choice("precision.compute", {"fp32"}, {"tf32", "bf16", "fp16"});
+    const std::string compute = read.text("precision.compute");
+    if (compute == "tf32" || compute == "fp16") {
+        read.refuse("precision.compute",
+                    "CPU kernels compute in fp32 or bf16: tf32 and fp16 are formats of graphics processors");
+    } else {
+        spec.precision.bf16 = read.choice("precision.compute", {"fp32", "bf16"}) == "bf16";
+    }
+}
+
+/// "epoch", "500" steps or "30m".
+void read_checkpoint_interval(SettingsReader& read, JobSpec::Checkpoint& checkpoint) {
+    constexpr std::int64_t most_minutes = 7 * 24 * 60;
+    const std::string text = read.text("checkpoint.every");
+    if (text == "epoch") return;
+    const bool minutes = text.ends_with('m');
+    const auto count = parse_integer(std::string_view(text).substr(0, text.size() - (minutes ? 1 : 0)));
+    if (!count || *count < 1 || (minutes && *count > most_minutes)) {
+        read.refuse(
+            "checkpoint.every",
+            fmt::format("must be epoch, a number of steps such as 500, or minutes such as 30m (at most {}m)",
+                        most_minutes));
+        return;
+    }
+    (minutes ? checkpoint.every_minutes : checkpoint.every_steps) = *count;
 }
 
 void read_running(SettingsReader& read, JobSpec& spec) {
@@ -169,8 +217,7 @@ void read_running(SettingsReader& read, JobSpec& spec) {
     spec.deadline.data = read.number("deadline.data", 0.1, week);
     if (!read.text("deadline.step").empty()) spec.deadline.step = read.number("deadline.step", 0.1, week);
     spec.deadline.checkpoint = read.number("deadline.checkpoint", 0.1, week);
-    if (read.text("checkpoint.every") != "epoch")
-        spec.checkpoint.every_steps = read.integer("checkpoint.every", 1);
+    read_checkpoint_interval(read, spec.checkpoint);
     spec.checkpoint.keep = read.integer("checkpoint.keep", 1);
     spec.checkpoint.keep_every = read.maybe_integer("checkpoint.keep_every", 1).value_or(0);
     if (!read.text("checkpoint.best").empty())

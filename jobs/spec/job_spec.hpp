@@ -35,6 +35,7 @@ struct JobSpec {
         Bytes workspace_cap{};
         std::optional<std::int64_t> early_stop;  ///< evaluations without gain
         NanPolicy nan = NanPolicy::stop;
+        std::optional<std::int64_t> hash_every;  ///< steps between comparisons of the parameters of all ranks
     } job;
 
     struct Data {
@@ -57,6 +58,11 @@ struct JobSpec {
         comm::Algorithm algorithm = comm::Algorithm::automatic;
     } parallel;
 
+    /// What activations are stored as and products formed of; parameters and sums are fp32 always.
+    struct Precision {
+        bool bf16 = false;
+    } precision;
+
     struct Deadlines {
         double join = 0;
         double data = 0;
@@ -65,7 +71,8 @@ struct JobSpec {
     } deadline;
 
     struct Checkpoint {
-        std::optional<std::int64_t> every_steps;  ///< empty: every epoch
+        std::optional<std::int64_t> every_steps;
+        std::optional<std::int64_t> every_minutes;  ///< neither: every epoch
         std::int64_t keep = 3;
         std::int64_t keep_every = 0;  ///< steps; 0: none
         std::string best;             ///< "val_loss" or "val_accuracy"; empty: none

@@ -1,8 +1,6 @@
 #include "jobs/spec/settings.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -26,21 +24,6 @@ void Diagnostics::raise() const {
     std::string text = fmt::format("{} mistakes:", list_.size());
     for (const Diagnostic& d : list_) text += "\n  " + d.str();
     throw ConfigError(text);
-}
-
-std::optional<std::int64_t> parse_integer(std::string_view text) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
-std::optional<double> parse_number(std::string_view text) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
-        return std::nullopt;
-    return value;
 }
 
 bool SettingsReader::has(std::string_view key) const { return settings_.contains(std::string(key)); }

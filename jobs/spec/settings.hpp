@@ -67,8 +67,4 @@ class SettingsReader {
     Diagnostics& diagnostics_;
 };
 
-/// Whole text as a number; empty when it is none.
-[[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text);
-[[nodiscard]] std::optional<double> parse_number(std::string_view text);
-
 }  // namespace trireme::jobs

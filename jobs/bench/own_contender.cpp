@@ -1,0 +1,54 @@
+#include "jobs/bench/own_contender.hpp"
+
+#include "runtime/telemetry/process_memory.hpp"
+
+namespace trireme::jobs {
+namespace {
+
+constexpr double step_deadline = 1800;  // seconds; the first step touches all memory
+
+}  // namespace
+
+OwnContender::OwnContender(std::string name, const PlannedJob& job, comm::Communicator& comm)
+    : name_(std::move(name)), job_(job), steps_(job, comm, &op_times_) {
+    steps_.state().initialise(job.spec().job.seed);
+    steps_.open_data(position_.cursor);
+}
+
+StepReport OwnContender::step() {
+    StepWishes wishes;
+    wishes.deadline = job_.spec().deadline.step.value_or(step_deadline);
+    const StepReport report = steps_.step(position_, wishes);
+    (void)steps_.advance(position_);
+    return report;
+}
+
+Turn OwnContender::take_turn(std::int64_t steps) {
+    (void)step();
+    Turn turn;
+    for (std::int64_t s = 0; s < steps; ++s) {
+        const StepReport report = step();
+        turn.seconds.push_back(report.times.total);
+        turn.times += report.times;
+    }
+    return turn;
+}
+
+Bytes OwnContender::peak_memory() { return peak_resident_memory(); }
+
+const OpTimes& OwnContender::time_instructions(std::int64_t steps) {
+    const VirtualShards& shards = job_.plan().shards();
+    for (std::int64_t timed = 0; timed < steps;) {
+        // An epoch's short last step runs another program.
+        const bool full = shards.step_samples(position_.cursor.step_in_epoch) == shards.batch();
+        // In an epoch of one short step there is no other.
+        const bool counts = full || shards.steps_per_epoch() == 1;
+        op_times_.record(counts);
+        (void)step();
+        op_times_.record(false);
+        if (counts) ++timed;
+    }
+    return op_times_;
+}
+
+}  // namespace trireme::jobs

@@ -1,0 +1,33 @@
+// Our own training steps as a contender: as the job says, on its data, in memory. Nothing is saved and no run
+// folder is made.
+#pragma once
+
+#include "jobs/bench/contender.hpp"
+#include "jobs/bench/op_times.hpp"
+#include "jobs/training_steps.hpp"
+
+namespace trireme::jobs {
+
+class OwnContender final : public Contender {
+  public:
+    /// `job` and `comm` must outlive it. Initialises the parameters and starts to read data.
+    OwnContender(std::string name, const PlannedJob& job, comm::Communicator& comm);
+
+    [[nodiscard]] const std::string& name() const override { return name_; }
+    [[nodiscard]] Turn take_turn(std::int64_t steps) override;
+    [[nodiscard]] Bytes peak_memory() override;
+
+    /// Full steps in which the time of each instruction is taken too; not part of any turn.
+    [[nodiscard]] const OpTimes& time_instructions(std::int64_t steps);
+
+  private:
+    StepReport step();
+
+    std::string name_;
+    const PlannedJob& job_;
+    OpTimes op_times_;
+    TrainingSteps steps_;
+    Position position_;
+};
+
+}  // namespace trireme::jobs

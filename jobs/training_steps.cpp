@@ -1,0 +1,75 @@
+#include "jobs/training_steps.hpp"
+
+#include <chrono>
+#include <thread>
+
+#include "jobs/evaluation.hpp"
+
+namespace trireme::jobs {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+ExecutorParts training_parts(const PlannedJob& job, comm::Communicator& comm, ModelState& state,
+                             StepGuard& guard, TraceSink* trace) {
+    ExecutorParts parts = executor_parts(job, comm, state);
+    parts.guard = &guard;
+    parts.trace = trace;
+    return parts;
+}
+
+}  // namespace
+
+TrainingSteps::TrainingSteps(const PlannedJob& job, comm::Communicator& comm, TraceSink* trace)
+    : job_(job),
+      comm_(comm),
+      trace_(trace),
+      state_(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory()),
+      guard_(job.spec().job.nan),
+      executor_(training_parts(job, comm, state_, guard_, trace)),
+      schedule_(job.spec().schedule) {
+    schedule_.horizon = job.horizon();
+}
+
+void TrainingSteps::open_data(const io::Cursor& first) {
+    io::LoaderOptions options = job_.spec().data.loader;
+    options.split = "train";
+    loader_.emplace(*job_.data(), job_.plan().shards(), job_.plan().owned(comm_.rank()), first, options,
+                    trace_);
+}
+
+StepReport TrainingSteps::step(const Position& position, const StepWishes& wishes) {
+    const auto begin = Clock::now();
+    comm_.set_state(Phase::data, "batch");
+    if (wishes.data_delay > 0) std::this_thread::sleep_for(std::chrono::duration<double>(wishes.data_delay));
+    const io::Batch batch = loader_->next(Deadline::in_seconds(job_.spec().deadline.data));
+    const double waited = std::chrono::duration<double>(Clock::now() - begin).count();
+    const VirtualShards& shards = job_.plan().shards();
+    const bool is_short = shards.step_samples(position.cursor.step_in_epoch) < shards.batch();
+    StepInputs inputs;
+    inputs.kind = is_short ? StepKind::short_last : StepKind::full;
+    inputs.batch = host_batch(batch);
+    inputs.step = position.step;
+    inputs.lr = schedule_.at(position.step);
+    inputs.update = position.step + 1 - guard_.skipped();
+    inputs.stop_wish = wishes.stop;
+    inputs.save_wish = wishes.save;
+    inputs.drill_delay = wishes.kernel_delay;
+    inputs.deadline = Deadline::in_seconds(wishes.deadline);
+    StepReport report = executor_.step(inputs);
+    report.times.data_wait = waited;
+    report.times.total += waited;
+    return report;
+}
+
+bool TrainingSteps::advance(Position& position) const {
+    ++position.step;
+    ++position.cursor.step_in_epoch;
+    position.skipped = guard_.skipped();
+    if (position.cursor.step_in_epoch < job_.plan().shards().steps_per_epoch()) return false;
+    ++position.cursor.epoch;
+    position.cursor.step_in_epoch = 0;
+    return true;
+}
+
+}  // namespace trireme::jobs

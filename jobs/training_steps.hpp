@@ -1,0 +1,58 @@
+// The steps of a rank, one after the other: parameters, data and executor, and nothing of what a run has
+// around them (saves, evaluations, records). `train` and `bench` both step through it.
+#pragma once
+
+#include <optional>
+
+#include "comm/communicator.hpp"
+#include "io/pipeline/batch_loader.hpp"
+#include "jobs/checkpointing.hpp"
+#include "jobs/planned_job.hpp"
+#include "runtime/core/trace_sink.hpp"
+#include "runtime/exec/executor.hpp"
+#include "runtime/optim/lr_schedule.hpp"
+
+namespace trireme::jobs {
+
+/// What one step is asked beside its samples.
+struct StepWishes {
+    bool stop = false;        ///< this rank was asked to save and end
+    bool save = false;        ///< this rank's clock asks for a checkpoint
+    double deadline = 0;      ///< seconds, of the sums
+    double data_delay = 0;    ///< fault drills: seconds by which this rank's batch comes later
+    double kernel_delay = 0;  ///< fault drills: seconds by which this rank's kernels take longer
+};
+
+class TrainingSteps {
+  public:
+    /// `job` and `comm` must outlive it; `trace` may be null. Parameters are not initialised yet.
+    TrainingSteps(const PlannedJob& job, comm::Communicator& comm, TraceSink* trace);
+    TrainingSteps(const TrainingSteps&) = delete;
+    TrainingSteps& operator=(const TrainingSteps&) = delete;
+
+    [[nodiscard]] ModelState& state() { return state_; }
+    [[nodiscard]] StepGuard& guard() { return guard_; }
+    [[nodiscard]] Executor& executor() { return executor_; }
+    [[nodiscard]] double learning_rate(std::int64_t step) const { return schedule_.at(step); }
+
+    /// Starts to read the training samples from `first` on.
+    void open_data(const io::Cursor& first);
+    void close_data() { loader_.reset(); }
+    /// The step at `position`: its batch, forward, backward, sums, update. Steps follow each other from where
+    /// the data was opened. Throws what the loader and the executor throw.
+    StepReport step(const Position& position, const StepWishes& wishes);
+    /// Moves the position behind a step; true when that ended an epoch.
+    bool advance(Position& position) const;
+
+  private:
+    const PlannedJob& job_;
+    comm::Communicator& comm_;
+    TraceSink* trace_;
+    ModelState state_;
+    StepGuard guard_;
+    Executor executor_;
+    LrSchedule schedule_;
+    std::optional<io::BatchLoader> loader_;
+};
+
+}  // namespace trireme::jobs
