@@ -19,8 +19,13 @@ while [ "$1" != "--" ]; do
 done
 shift
 
-errors=$(mktemp)
-trap 'rm -f "$errors"' EXIT
+# Ranks that are killed leave Open MPI's session files and shared memory behind: they go with this folder.
+shared=/dev/shm
+[ -d $shared ] || shared=${TMPDIR:-/tmp}
+scratch=$(mktemp -d "$shared/trireme-mpi-XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+export OMPI_MCA_orte_tmpdir_base=$scratch OMPI_MCA_btl_vader_backing_directory=$scratch
+errors=$scratch/errors
 "$@" 2> "$errors"
 code=$?
 ended=$(date +%s.%N)

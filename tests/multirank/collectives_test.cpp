@@ -13,27 +13,13 @@
 #include "comm/tag.hpp"
 #include "runtime/core/philox.hpp"
 #include "tests/multirank/ranks.hpp"
+#include "tests/support/collective_cases.hpp"
 
 namespace trireme::comm {
 namespace {
 
-float exact_input(int rank, std::size_t element) {
-    return static_cast<float>((rank * 31 + static_cast<int>(element % 1000) * 7) % 509 - 254);
-}
-
-std::vector<float> inputs(int rank, std::size_t count) {
-    std::vector<float> data(count);
-    for (std::size_t e = 0; e < count; ++e) data[e] = exact_input(rank, e);
-    return data;
-}
-
-std::vector<float> sums(int ranks, std::size_t count) {
-    std::vector<float> total(count, 0.0F);
-    for (int r = 0; r < ranks; ++r) {
-        for (std::size_t e = 0; e < count; ++e) total[e] += exact_input(r, e);
-    }
-    return total;
-}
+using test::inputs;
+using test::sums;
 
 void expect_all_well(const std::vector<Ending>& endings) {
     for (const Ending& e : endings) {
@@ -47,14 +33,7 @@ class Worlds : public ::testing::TestWithParam<int> {};
 TEST_P(Worlds, AllReduceOfManySizes) {
     World world = in_process_world(GetParam(), quick_options());
     expect_all_well(run_ranks(world, [](Communicator& comm) {
-        for (const Algorithm algorithm :
-             {Algorithm::ring, Algorithm::halving_doubling, Algorithm::automatic}) {
-            for (const std::size_t count : {0U, 1U, 2U, 13U, 127U, 1009U, 10007U}) {
-                std::vector<float> data = inputs(comm.rank(), count);
-                comm.wait(comm.all_reduce(data, algorithm, "sum"), late());
-                EXPECT_EQ(data, sums(comm.size(), count)) << name_of(algorithm) << " " << count;
-            }
-        }
+        test::check_all_reduce(comm, {0, 1, 2, 13, 127, 1009, 10007}, late());
         comm.finish(late());
     }));
 }
@@ -62,19 +41,7 @@ TEST_P(Worlds, AllReduceOfManySizes) {
 TEST_P(Worlds, ManyInFlightDoNotCross) {
     World world = in_process_world(GetParam(), quick_options());
     expect_all_well(run_ranks(world, [](Communicator& comm) {
-        std::vector<std::vector<float>> buckets;
-        std::vector<Ticket> tickets;
-        for (std::size_t b = 0; b < 30; ++b) buckets.push_back(inputs(comm.rank(), 50 + 97 * b));
-        for (std::size_t b = 0; b < buckets.size(); ++b) {
-            const Algorithm algorithm = b % 2 == 0 ? Algorithm::ring : Algorithm::halving_doubling;
-            tickets.push_back(comm.all_reduce(buckets[b], algorithm, "bucket"));
-        }
-        comm.barrier("between", late());
-        for (std::size_t b = buckets.size(); b-- > 0;) {
-            comm.wait(tickets[b], late());
-            EXPECT_TRUE(tickets[b].done());
-            EXPECT_EQ(buckets[b], sums(comm.size(), buckets[b].size()));
-        }
+        test::check_many_in_flight(comm, 30, 97, late());
         comm.finish(late());
     }));
 }
@@ -82,11 +49,7 @@ TEST_P(Worlds, ManyInFlightDoNotCross) {
 TEST_P(Worlds, BroadcastFromEveryRoot) {
     World world = in_process_world(GetParam(), quick_options());
     expect_all_well(run_ranks(world, [](Communicator& comm) {
-        for (int root = 0; root < comm.size(); ++root) {
-            std::vector<float> data = inputs(comm.rank(), 1009);
-            comm.broadcast(std::as_writable_bytes(std::span(data)), root, "parameters", late());
-            EXPECT_EQ(data, inputs(root, 1009));
-        }
+        test::check_broadcast(comm, 1009, late());
         EXPECT_THROW(comm.broadcast({}, comm.size(), "no such root", late()), InternalError);
         comm.finish(late());
     }));
@@ -99,9 +62,7 @@ TEST_P(Worlds, AllGatherOfTexts) {
             return rank % 3 == 1 ? std::string()
                                  : std::string(static_cast<std::size_t>(rank) * 300000 + 5, 'a');
         };
-        const std::vector<std::string> all = comm.all_gather(text_of(comm.rank()), "traces", late());
-        ASSERT_EQ(all.size(), static_cast<std::size_t>(comm.size()));
-        for (int r = 0; r < comm.size(); ++r) EXPECT_EQ(all[static_cast<std::size_t>(r)], text_of(r));
+        test::check_all_gather(comm, text_of, late());
         comm.finish(late());
     }));
 }

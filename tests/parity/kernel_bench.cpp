@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "layers/reference/reference.hpp"
+#include "runtime/core/bfloat16.hpp"
 #include "runtime/core/philox.hpp"
 
 namespace trireme::parity {
@@ -67,10 +68,14 @@ class Guarded {
     void spoil() { std::memset(region_.data(), 0xFF, size_); }
 
     [[nodiscard]] std::byte* data() const { return region_.data(); }
-    [[nodiscard]] std::vector<double> floats() const {
-        std::vector<float> values(size_ / sizeof(float));
-        std::copy_n(region_.data(), size_, std::as_writable_bytes(std::span(values)).data());
-        return widened(values);
+    [[nodiscard]] std::vector<double> floats(DType dtype = DType::f32) const {
+        if (dtype == DType::bf16) {
+            std::vector<double> values;
+            for (std::uint16_t half : read<std::uint16_t>())
+                values.push_back(static_cast<double>(float_of_bf16(half)));
+            return values;
+        }
+        return widened(read<float>());
     }
     void expect_guard(std::string_view what) const {
         for (std::size_t i = 0; i < guard_bytes; ++i) {
@@ -79,27 +84,65 @@ class Guarded {
     }
 
   private:
+    template <class T>
+    [[nodiscard]] std::vector<T> read() const {
+        std::vector<T> values(size_ / sizeof(T));
+        std::copy_n(region_.data(), size_, std::as_writable_bytes(std::span(values)).data());
+        return values;
+    }
+
     std::size_t size_;
     Region region_;
 };
 
 std::size_t bytes_of_floats(std::size_t count) { return count * sizeof(float); }
+std::size_t bytes_of_floats(std::size_t count, DType dtype) {
+    return count * static_cast<std::size_t>(size_of(dtype));
+}
+
+/// What is left of values that are stored as `dtype`.
+std::vector<float> as_stored(std::vector<float> values, DType dtype) {
+    if (dtype != DType::bf16) return values;
+    for (float& value : values) value = float_of_bf16(bf16_of_float(value));
+    return values;
+}
+
+Guarded stored(Device& device, const std::vector<float>& values, DType dtype) {
+    if (dtype != DType::bf16) return {device, values};
+    std::vector<std::uint16_t> halves;
+    for (float value : values) halves.push_back(bf16_of_float(value));
+    return {device, halves};
+}
 std::size_t bytes_of(Bytes bytes) { return static_cast<std::size_t>(bytes.value); }
 
 /// The node stands last; in front of it are only nodes that make further inputs of the wanted shapes. What
 /// these would compute does not matter: the bench gives each tensor values of its own.
 layers::ModelGraph graph_of(const OpCase& op_case) {
     const bool vector_loss = layers::is_loss(op_case.op) && layers::input_dtype(op_case.op, 1) == DType::f32;
-    layers::ModelGraph graph("parity", op_case.input, vector_loss ? op_case.input : Shape{},
-                             vector_loss ? DType::f32 : DType::i32);
+    std::vector<std::int64_t> target = op_case.input.dims();  // of classes: one at each position
+    if (!vector_loss) target.pop_back();
+    layers::ModelGraph graph("parity", op_case.input, Shape(std::move(target)),
+                             vector_loss ? DType::f32 : DType::i32, layers::input_dtype(op_case.op, 0));
     std::vector<layers::TensorId> inputs{graph.input()};
+    if (op_case.input_dtype == DType::bf16 && layers::input_dtype(op_case.op, 0) == DType::f32) {
+        inputs.front() = graph.add("front", layers::Relu{}, {graph.input()});
+        graph.store_as(inputs.front(), DType::bf16);
+    }
     for (const Shape& more : op_case.more_inputs) {
         const layers::Linear side{.out_features = more.dims().back()};
         inputs.push_back(graph.add(fmt::format("side{}", inputs.size()), side, {graph.input()}));
+        graph.store_as(inputs.back(), op_case.input_dtype);
     }
     if (layers::is_loss(op_case.op)) inputs.push_back(graph.target());
-    graph.add("op", op_case.op, inputs);
+    const layers::TensorId output = graph.add("op", op_case.op, inputs);
+    graph.store_as(output, op_case.output_dtype);
     return graph;
+}
+
+/// How many classes, or symbols, there are.
+std::uint64_t indices_of(const OpCase& op_case) {
+    const auto* table = std::get_if<layers::Embedding>(&op_case.op);
+    return static_cast<std::uint64_t>(table != nullptr ? table->vocabulary : op_case.input.dims().back());
 }
 
 Operand operand_of(const OpCase& op_case, std::size_t index, const Shape& shape, std::int64_t batch) {
@@ -109,8 +152,8 @@ Operand operand_of(const OpCase& op_case, std::size_t index, const Shape& shape,
         const RandomStream labels(11, "target");
         Operand target;
         for (std::int64_t n = 0; n < count; ++n) {
-            target.classes.push_back(static_cast<std::int32_t>(
-                labels.below(static_cast<std::uint64_t>(n), static_cast<std::uint64_t>(op_case.input[0]))));
+            target.classes.push_back(
+                static_cast<std::int32_t>(labels.below(static_cast<std::uint64_t>(n), indices_of(op_case))));
         }
         return target;
     }
@@ -139,6 +182,7 @@ KernelBench::KernelBench(Backend& backend, const KernelProvider& provider, const
     const std::vector<Shape> shapes = input_shapes();
     for (std::size_t i = 0; i < shapes.size(); ++i) {
         inputs_.push_back(operand_of(op_case, i, shapes[i], batch));
+        inputs_.back().floats = as_stored(std::move(inputs_.back().floats), dtype_of(node().inputs[i]));
     }
     for (layers::ParamId id : node().params) {
         const layers::ParamSpec& spec = graph_.param(id);
@@ -150,7 +194,8 @@ KernelBench::KernelBench(Backend& backend, const KernelProvider& provider, const
         for (float& v : buffers_.back()) v += 1.5f;  // a variance is positive
     }
     statistics_ = static_cast<std::size_t>(layers::statistics_of(op_case.op, op_case.input));
-    d_output_ = random_floats("d_output", output_shape().elements().value * batch, Values::plain);
+    d_output_ = as_stored(random_floats("d_output", output_shape().elements().value * batch, Values::plain),
+                          dtype_of(node().output));
 }
 
 std::vector<Shape> KernelBench::input_shapes() const {
@@ -159,14 +204,7 @@ std::vector<Shape> KernelBench::input_shapes() const {
     return shapes;
 }
 
-bool KernelBench::fused() const {
-    return std::visit(
-        [](const auto& op) {
-            if constexpr (requires { op.activation; }) return op.activation != layers::Activation::none;
-            return false;
-        },
-        case_.op);
-}
+bool KernelBench::fused() const { return layers::activation_of(case_.op) != layers::Activation::none; }
 
 KernelRequest KernelBench::request(bool training, bool input_gradient) const {
     KernelRequest r;
@@ -194,24 +232,28 @@ Results KernelBench::run(const KernelRequest& r) {
     std::vector<Guarded> inputs;
     std::vector<Guarded> params;
     std::vector<Guarded> buffers;
-    for (const Operand& input : inputs_) {
-        if (input.classes.empty()) {
-            inputs.emplace_back(device, input.floats);
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+        if (inputs_[i].classes.empty()) {
+            inputs.push_back(stored(device, inputs_[i].floats, dtype_of(node().inputs[i])));
         } else {
-            inputs.emplace_back(device, input.classes);
+            inputs.emplace_back(device, inputs_[i].classes);
         }
     }
     for (const std::vector<float>& values : params_) params.emplace_back(device, values);
     for (const std::vector<float>& values : buffers_) buffers.emplace_back(device, values);
-    Guarded output(device, bytes_of_floats(d_output_.size()));
+    Guarded output(device, bytes_of_floats(d_output_.size(), dtype_of(node().output)));
     Guarded statistics(device, bytes_of_floats(statistics_));
     Guarded saved(device, bytes_of(needs.saved));
+    Guarded forward_weights(device, bytes_of(needs.forward_weights));
+    Guarded backward_weights(device, bytes_of(needs.backward_weights));
 
     KernelBuffers b;
     for (const Guarded& input : inputs) b.inputs.push_back(input.data());
     for (const Guarded& param : params) b.params.push_back(param.data());
     b.output = output.data();
     b.saved = saved.data();
+    b.forward_weights = forward_weights.data();
+    b.backward_weights = backward_weights.data();
     if (r.training) {
         b.statistics = statistics_ > 0 ? statistics.data() : nullptr;
         b.context = &context_;
@@ -223,37 +265,42 @@ Results KernelBench::run(const KernelRequest& r) {
     {
         Guarded scratch(device, bytes_of(needs.forward_scratch));
         b.scratch = scratch.data();
+        kernels->pack_forward(*stream, b);
+        scratch.spoil();
         kernels->forward(*stream, b);
         stream->synchronize();
         scratch.expect_guard("forward scratch");
     }
-    for (const Guarded* written : {&output, &statistics, &saved}) written->expect_guard("what forward wrote");
-    results.output = output.floats();
+    for (const Guarded* written : {&output, &statistics, &saved, &forward_weights})
+        written->expect_guard("what forward wrote");
+    results.output = output.floats(dtype_of(node().output));
     if (!r.training) return results;
     results.statistics = statistics.floats();
 
-    if (!needs.backward_reads_input) {
-        for (Guarded& input : inputs) input.spoil();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (!needs.backward_reads_input || (needs.backward_skips_inputs >> i & 1) != 0) inputs[i].spoil();
     }
+    forward_weights.spoil();
     if (!needs.backward_reads_output) output.spoil();
     statistics.spoil();
     run_backward(*kernels, *stream, b, r.input_gradient, results);
     for (const std::vector<Guarded>* group : {&inputs, &params, &buffers}) {
         for (const Guarded& buffer : *group) buffer.expect_guard("an operand");
     }
-    for (const Guarded* buffer : {&output, &saved}) buffer->expect_guard("what backward reads");
+    for (const Guarded* buffer : {&output, &saved, &backward_weights})
+        buffer->expect_guard("what backward reads");
     return results;
 }
 
 void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffers& b, bool input_gradient,
                                Results& results) const {
     Device& device = *backend_.device;
-    Guarded d_output(device, d_output_);
+    Guarded d_output = stored(device, d_output_, dtype_of(node().output));
     Guarded scratch(device, bytes_of(kernels.needs().backward_scratch));
     std::vector<Guarded> d_inputs;
     std::vector<Guarded> d_params;
     for (std::size_t i = 0; i < gradients(); ++i) {
-        d_inputs.emplace_back(device, bytes_of_floats(inputs_[i].floats.size()));
+        d_inputs.emplace_back(device, bytes_of_floats(inputs_[i].floats.size(), dtype_of(node().inputs[i])));
         b.d_inputs.push_back(input_gradient ? d_inputs.back().data() : nullptr);
     }
     if (is_loss()) b.d_inputs.push_back(nullptr);
@@ -268,7 +315,11 @@ void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffe
     scratch.spoil();
     if (!params_.empty()) kernels.backward_weight(stream, b);
     scratch.spoil();
-    if (input_gradient) kernels.backward_input(stream, b);
+    if (input_gradient) {
+        kernels.pack_backward(stream, b);
+        scratch.spoil();
+        kernels.backward_input(stream, b);
+    }
     stream.synchronize();
 
     d_output.expect_guard("the gradient of the output");
@@ -277,9 +328,9 @@ void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffe
         d_param.expect_guard("a parameter gradient");
         results.d_params.push_back(d_param.floats());
     }
-    for (const Guarded& d_input : d_inputs) {
-        d_input.expect_guard("an input gradient");
-        if (input_gradient) results.d_inputs.push_back(d_input.floats());
+    for (std::size_t i = 0; i < d_inputs.size(); ++i) {
+        d_inputs[i].expect_guard("an input gradient");
+        if (input_gradient) results.d_inputs.push_back(d_inputs[i].floats(dtype_of(node().inputs[i])));
     }
 }
 

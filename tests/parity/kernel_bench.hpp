@@ -55,14 +55,18 @@ class KernelBench {
   private:
     [[nodiscard]] KernelRequest request(bool training, bool input_gradient) const;
     [[nodiscard]] Results run(const KernelRequest& request);
+    [[nodiscard]] DType dtype_of(layers::TensorId id) const { return graph_.tensor(id).dtype; }
     void run_backward(NodeKernels& kernels, Stream& stream, KernelBuffers& b, bool input_gradient,
                       Results& results) const;
     [[nodiscard]] const layers::Node& node() const { return graph_.nodes().back(); }
     [[nodiscard]] bool is_loss() const { return layers::is_loss(case_.op); }
     [[nodiscard]] std::vector<Shape> input_shapes() const;
     [[nodiscard]] Shape output_shape() const { return graph_.tensor(node().output).shape; }
-    /// Inputs with a gradient: all but a loss's target, which stands last.
-    [[nodiscard]] std::size_t gradients() const { return inputs_.size() - (is_loss() ? 1 : 0); }
+    /// Inputs with a gradient: all but symbols and a loss's target, which stands last.
+    [[nodiscard]] std::size_t gradients() const {
+        if (layers::input_dtype(case_.op, 0) == DType::i32) return 0;
+        return inputs_.size() - (is_loss() ? 1 : 0);
+    }
     [[nodiscard]] bool fused() const;
 
     Backend& backend_;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/ops.hpp"
+#include "runtime/core/dtype.hpp"
 #include "runtime/core/shape.hpp"
 
 namespace trireme::parity {
@@ -22,6 +23,9 @@ struct OpCase {
     std::vector<std::int64_t> batches{1, 3, 16};
     Values values = Values::plain;
     std::vector<Shape> more_inputs = {};  ///< behind the first, for ops that join several
+    /// How activations and their gradients are stored; class indices are what they are.
+    DType input_dtype = DType::f32;
+    DType output_dtype = DType::f32;
 
     [[nodiscard]] std::string name() const;
 };
@@ -35,7 +39,15 @@ struct Tolerance {
 
 /// fp32 has a unit roundoff of 6e-8. Where an op only selects or copies, results are equal; where it sums,
 /// errors grow with the length of the sum (for weight and bias gradients, the batch times the pixels).
-[[nodiscard]] Tolerance tolerance_of(const layers::Op& op);
+///
+/// bf16 has a unit roundoff of 3.9e-3, and half of that is the error of a rounded result. An activation or
+/// its gradient is rounded once when it is stored; where an op multiplies with a weight, each product carries
+/// the weight's own rounding as well, and these average out over a sum. The operands of the gradients of
+/// parameters are exact and their sums fp32, so these come as near as in fp32.
+[[nodiscard]] Tolerance tolerance_of(const OpCase& op_case);
+/// The cases with their activations stored as bf16: on both sides, on the output's alone (a first layer reads
+/// fp32 samples), on the inputs' alone (logits).
+[[nodiscard]] std::vector<OpCase> in_bf16(const std::vector<OpCase>& cases);
 
 [[nodiscard]] std::vector<OpCase> convolution_cases();
 [[nodiscard]] std::vector<OpCase> linear_cases();
@@ -47,5 +59,7 @@ struct Tolerance {
 [[nodiscard]] std::vector<OpCase> dropout_cases();
 [[nodiscard]] std::vector<OpCase> joining_cases();
 [[nodiscard]] std::vector<OpCase> global_average_cases();
+[[nodiscard]] std::vector<OpCase> embedding_cases();
+[[nodiscard]] std::vector<OpCase> attention_cases();
 
 }  // namespace trireme::parity

@@ -46,6 +46,10 @@ struct ToleranceOf {
     Tolerance operator()(const layers::Gelu&) const { return {2e-6, 2e-6, 0}; }
     Tolerance operator()(const layers::BceWithLogits&) const { return {2e-6, 2e-6, 0}; }
     Tolerance operator()(const layers::MeanSquaredError&) const { return {2e-6, 5e-7, 0}; }
+    Tolerance operator()(const layers::Embedding&) const { return {0, 0, 1e-6}; }
+    Tolerance operator()(const layers::PositionEmbedding&) const { return {1e-7, 0, 1e-6}; }
+    // Weights come from exponentials of sums, and their gradients are differences of sums.
+    Tolerance operator()(const layers::CausalSelfAttention&) const { return {5e-6, 2e-5, 0}; }
 };
 
 }  // namespace
@@ -54,10 +58,41 @@ std::string OpCase::name() const {
     std::string text =
         fmt::format("{}({}) of {}", layers::name_of(op), layers::attributes_of(op), input.str());
     for (const Shape& more : more_inputs) text += " and " + more.str();
-    return text;
+    return text + fmt::format(", {} to {}", trireme::name_of(input_dtype), trireme::name_of(output_dtype));
 }
 
-Tolerance tolerance_of(const layers::Op& op) { return std::visit(ToleranceOf{}, op); }
+Tolerance tolerance_of(const OpCase& op_case) {
+    constexpr double rounded_once = 4e-3;
+    constexpr double rounded_products = 1e-2;
+    Tolerance tolerance = std::visit(ToleranceOf{}, op_case.op);
+    const bool in_bf16 = op_case.input_dtype == DType::bf16 || op_case.output_dtype == DType::bf16;
+    if (!in_bf16) return tolerance;
+    const double rounding = layers::multiplies_weight(op_case.op) ? rounded_products : rounded_once;
+    tolerance.forward += rounding;
+    tolerance.input_gradient += rounding;
+    // oneDNN adds the gradients of overlapping windows in bf16.
+    if (std::holds_alternative<Pool2d>(op_case.op)) tolerance.input_gradient += rounding;
+    // An fp32 operand beside a bf16 one is rounded for the product.
+    if (layers::multiplies_weight(op_case.op) && op_case.input_dtype != op_case.output_dtype) {
+        tolerance.param_gradient += rounded_products;
+    }
+    return tolerance;
+}
+
+std::vector<OpCase> in_bf16(const std::vector<OpCase>& cases) {
+    std::vector<OpCase> stored;
+    const auto add = [&](OpCase op_case, DType input, DType output) {
+        op_case.input_dtype = input;
+        op_case.output_dtype = output;
+        stored.push_back(std::move(op_case));
+    };
+    for (const OpCase& op_case : cases) {
+        add(op_case, DType::bf16, DType::bf16);
+        add(op_case, DType::f32, DType::bf16);
+        add(op_case, DType::bf16, DType::f32);
+    }
+    return stored;
+}
 
 std::vector<OpCase> convolution_cases() {
     std::vector<OpCase> cases;
@@ -97,6 +132,14 @@ std::vector<OpCase> convolution_cases() {
     add_forms(cases,
               Conv2d{.out_channels = 8, .kernel = {3, 3}, .padding = {2, 3}, .dilation = {2, 3}, .groups = 8},
               {9, 10, 8}, small);
+    // Small images of many channels, whose weight gradient is a product for each tap: with and without
+    // padding, stride and dilation, and taps that reach beyond the image at every pixel.
+    add_forms(cases, Conv2d{.out_channels = 64, .kernel = {3, 3}, .padding = {1, 1}}, {4, 4, 64}, small);
+    add_forms(cases, Conv2d{.out_channels = 96, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}},
+              {8, 7, 64}, small);
+    add_forms(cases, Conv2d{.out_channels = 64, .kernel = {2, 3}}, {6, 8, 72}, small);
+    add_forms(cases, Conv2d{.out_channels = 64, .kernel = {3, 3}, .padding = {3, 3}, .dilation = {3, 3}},
+              {2, 3, 64}, small);
     // The smallest there is, and a kernel as large as the padded image.
     add_forms(cases, Conv2d{.out_channels = 1}, {1, 1, 1}, small);
     add_forms(cases, Conv2d{.out_channels = 3, .kernel = {5, 4}, .padding = {1, 0}}, {3, 4, 2}, small);
@@ -164,6 +207,9 @@ std::vector<OpCase> loss_cases() {
         cases.push_back({loss, {1}, {1, 3}});
         cases.push_back({loss, {1000}, {1, 4}});
         cases.push_back({loss, {10}, {1, 16}, Values::large});
+        cases.push_back({loss, {6, 40}, {1, 5}});  // a class at each position
+        cases.push_back({loss, {3, 2, 7}, {1, 4}});
+        cases.push_back({loss, {64, 256}, {3}});
     }
     return cases;
 }
@@ -188,6 +234,21 @@ std::vector<OpCase> normalization_cases() {
             {layers::BatchNorm{}, {33}, {4, 64}},
             {layers::BatchNorm{.eps = 0.01}, {16, 15, 1}, {1, 5}},
             {layers::BatchNorm{}, {4, 4, 65}, {2, 7}, Values::large},
+            // With what a rewrite fuses: relu, residual, both; channels on all sides of a mask's words.
+            {layers::BatchNorm{.activation = Activation::relu}, {8, 8, 64}, {1, 3, 16}},
+            {layers::BatchNorm{.activation = Activation::relu}, {5, 6, 37}, {2, 8}},
+            {layers::BatchNorm{.activation = Activation::relu}, {9, 7, 3}, {1, 30}},
+            {layers::BatchNorm{.residual = true}, {7, 5, 16}, {2, 9}, Values::plain, {{7, 5, 16}}},
+            {layers::BatchNorm{.residual = true, .activation = Activation::relu},
+             {8, 8, 96},
+             {1, 3, 16},
+             Values::plain,
+             {{8, 8, 96}}},
+            {layers::BatchNorm{.residual = true, .activation = Activation::relu},
+             {6, 3, 1},
+             {2, 40},
+             Values::plain,
+             {{6, 3, 1}}},
             {layers::LayerNorm{}, {64}, {1, 7, 32}},
             {layers::LayerNorm{}, {9, 33}, {1, 5}},
             {layers::LayerNorm{.eps = 0.01}, {3, 4, 7}, {1, 5}},
@@ -217,6 +278,25 @@ std::vector<OpCase> global_average_cases() {
         cases.push_back({layers::GlobalAveragePool{}, input});
     }
     return cases;
+}
+
+std::vector<OpCase> embedding_cases() {
+    return {{layers::Embedding{.vocabulary = 256, .features = 96}, {64}, {1, 5}},
+            {layers::Embedding{.vocabulary = 5, .features = 7}, {9}, {1, 16}},  // every symbol many times
+            {layers::Embedding{.vocabulary = 1000, .features = 33}, {2, 3}, {1, 3}},
+            {layers::Embedding{.vocabulary = 1, .features = 1}, {1}, {1, 2}},
+            {layers::PositionEmbedding{}, {64, 96}, {1, 3, 16}},
+            {layers::PositionEmbedding{}, {5, 7}, {1, 9}},
+            {layers::PositionEmbedding{}, {1, 1}, {1, 2}}};
+}
+
+/// Positions on all sides of the tiles' edges, and widths that vectors do not divide.
+std::vector<OpCase> attention_cases() {
+    const auto heads = [](std::int64_t count) { return layers::CausalSelfAttention{.heads = count}; };
+    return {{heads(2), {8, 3 * 2 * 16}, {1, 3, 4}}, {heads(8), {256, 3 * 8 * 48}, {1}},
+            {heads(2), {300, 3 * 2 * 64}, {2}},  // several tiles of keys
+            {heads(1), {64, 3 * 5}, {1, 3}},        {heads(3), {65, 3 * 3 * 7}, {1, 2}},
+            {heads(1), {257, 3 * 4}, {1, 3}},       {heads(1), {1, 3}, {1, 5}}};
 }
 
 }  // namespace trireme::parity

@@ -32,7 +32,7 @@ inline layers::ModelGraph tiny_convnet() {
 inline layers::ModelGraph tiny_convnet_fused() { return layers::fuse_bias_activation(tiny_convnet()).graph; }
 
 /// 8x8x1 images, 5 classes: batch norm, a residual branch, dropout, global pooling. What a ResNet has, and
-/// random numbers.
+/// random numbers; after the fusions that jobs apply.
 inline layers::ModelGraph tiny_residual() {
     using namespace layers;
     ModelGraph graph("tiny-residual", Shape{8, 8, 1}, Shape{}, DType::i32);
@@ -50,7 +50,31 @@ inline layers::ModelGraph tiny_residual() {
     head.out_features = 5;
     x = linear_bias(graph, "fc", head, x);
     graph.add("loss", SoftmaxCrossEntropy{}, {x, graph.target()});
-    return graph;
+    return layers::fuse(graph).graph;
+}
+
+/// The same with activations in bf16.
+inline layers::ModelGraph tiny_residual_bf16() { return layers::store_as_bf16(tiny_residual()).graph; }
+
+/// Windows of 16 bytes, one block of width 16 with two heads, dropout, the table once more as head: all that
+/// a GPT has.
+inline layers::ModelGraph tiny_gpt() {
+    using namespace layers;
+    ModelGraph graph("tiny-gpt", Shape{16}, Shape{16}, DType::i32, DType::i32);
+    TensorId x = graph.add("wte", Embedding{.vocabulary = 256, .features = 16}, {graph.input()});
+    const ParamId table = graph.nodes().back().params.front();
+    x = graph.add("wpe", PositionEmbedding{}, {x});
+    TensorId y =
+        linear_bias(graph, "c_attn", Linear{.out_features = 48}, graph.add("ln_1", LayerNorm{}, {x}));
+    y = linear_bias(graph, "c_proj", Linear{.out_features = 16},
+                    graph.add("attn", CausalSelfAttention{.heads = 2}, {y}));
+    x = graph.add("add_1", Add{}, {x, graph.add("drop", Dropout{.p = 0.1}, {y})});
+    y = linear_bias(graph, "c_fc", Linear{.out_features = 64}, graph.add("ln_2", LayerNorm{}, {x}));
+    y = linear_bias(graph, "mlp", Linear{.out_features = 16}, graph.add("gelu", Gelu{.tanh = true}, {y}));
+    x = graph.add("ln_f", LayerNorm{}, {graph.add("add_2", Add{}, {x, y})});
+    x = graph.add_with_params("head", Linear{.out_features = 256}, {x}, {table});
+    graph.add("loss", SoftmaxCrossEntropy{}, {x, graph.target()});
+    return layers::fuse_bias_activation(graph).graph;
 }
 
 }  // namespace trireme::test

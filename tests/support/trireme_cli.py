@@ -28,20 +28,34 @@ class Outcome:
         return f"exit code {self.code} after {self.seconds:.1f} s\n--- out\n{self.out}\n--- err\n{self.err}"
 
 
-def run(*arguments, ranks=None, environment=None, timeout=120, prefix=()):
-    """trireme ARGUMENTS, under mpirun when `ranks` is given. A command that outlives `timeout` fails the test."""
-    command = [*prefix, BINARY, *map(str, arguments)]
-    if ranks is not None:
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), *command]
-    variables = dict(
+def mpi_scratch():
+    """A folder for what Open MPI keeps of one job: its session files and shared memory, which a killed job leaves behind."""
+    return tempfile.TemporaryDirectory(prefix="trireme-mpi-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None, ignore_cleanup_errors=True)
+
+
+def mpi_command(ranks):
+    return ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
+
+
+def mpi_variables(scratch, environment=None):
+    """The environment of a job whose ranks may be more than the cores, and whose user may be root."""
+    return dict(
         os.environ,
         OMPI_ALLOW_RUN_AS_ROOT="1",
         OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+        OMPI_MCA_orte_tmpdir_base=scratch,
+        OMPI_MCA_btl_vader_backing_directory=scratch,
         OMP_WAIT_POLICY="passive",
         **(environment or {}),
     )
+
+
+def run(*arguments, ranks=None, environment=None, timeout=120, prefix=()):
+    """trireme ARGUMENTS, under mpirun when `ranks` is given. A command that outlives `timeout` fails the test."""
+    command = [*([] if ranks is None else mpi_command(ranks)), *prefix, BINARY, *map(str, arguments)]
     begin = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=variables, cwd=REPOSITORY)
+    with mpi_scratch() as scratch:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=mpi_variables(scratch, environment), cwd=REPOSITORY)
     return Outcome(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
 
 

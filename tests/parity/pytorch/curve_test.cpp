@@ -44,7 +44,7 @@ void move_by_one_unit(ModelState& state, std::uint64_t instance) {
 
 /// Mean loss of each step; `moved` = 0: from the initial weights as they are.
 std::vector<double> train(const nlohmann::json& curve, std::uint64_t moved, double momentum) {
-    const layers::ModelGraph graph = layers::fuse_bias_activation(golden_graph(curve)).graph;
+    const layers::ModelGraph graph = layers::fuse(golden_graph(curve)).graph;
     const std::vector<Fp32Batch> batches = curve_batches(curve);
     const Backend backend = make_backend("cpu", 1);
     const Selection selection(graph, backend.providers, SelectionOptions{});
@@ -69,7 +69,8 @@ std::vector<double> train(const nlohmann::json& curve, std::uint64_t moved, doub
     for (std::int64_t step = 0; step < curve.at("steps").get<std::int64_t>(); ++step) {
         const Fp32Batch& batch = batches[static_cast<std::size_t>(step) % batches.size()];
         StepInputs inputs;
-        inputs.batch = {batch.x, std::as_bytes(std::span(batch.classes)), spec.batch};
+        inputs.batch = {std::as_bytes(std::span(batch.x)), std::as_bytes(std::span(batch.classes)),
+                        spec.batch};
         inputs.step = step;
         inputs.lr = curve.at("lr").get<double>();
         inputs.update = step + 1;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "comm/simulate.hpp"
+#include "runtime/core/digest.hpp"
 #include "runtime/core/philox.hpp"
 
 namespace trireme::comm {
@@ -130,6 +131,40 @@ TEST(Canonical, LeavesWithoutSamplesAreLeftOut) {
         c.ranks = static_cast<int>(1 + random.below(99, c.present.size()));
         expect_tree_sum(c);
     }
+}
+
+std::uint64_t hash_of(const Values& values) { return xxh3(values.data(), values.size() * sizeof(float)); }
+
+/// The same leaves, exchanged as `leaf_at` says, along the same tree.
+Values tree_sum_of(const std::vector<std::int64_t>& leaf_at, IndexRange node, std::int64_t count) {
+    if (node.size() == 1) return leaf_values(leaf_at[static_cast<std::size_t>(node.begin)], count);
+    return add(tree_sum_of(leaf_at, {node.begin, split_of(node)}, count),
+               tree_sum_of(leaf_at, {split_of(node), node.end}, count));
+}
+
+/// Every rank adds its leaves in turn, then the ranks' sums are added in turn: what a sum without a tree
+/// does.
+Values sum_in_turn(std::int64_t leaves, int ranks, std::int64_t count) {
+    Values all(static_cast<std::size_t>(count), 0.0F);
+    for (int r = 0; r < ranks; ++r) {
+        Values mine(static_cast<std::size_t>(count), 0.0F);
+        const IndexRange owned = even_piece(leaves, ranks, r);
+        for (std::int64_t v = owned.begin; v < owned.end; ++v) mine = add(mine, leaf_values(v, count));
+        all = add(all, mine);
+    }
+    return all;
+}
+
+TEST(Canonical, AnotherOrderOfTheSameLeavesIsNoticed) {
+    // What makes the comparisons of hashes, here and in whole runs, say something: they see the order.
+    constexpr std::int64_t count = 64;
+    const std::uint64_t right = hash_of(tree_sum(LeafMask(8, true), {0, 8}, count));
+    EXPECT_EQ(hash_of(tree_sum_of({0, 1, 2, 3, 4, 5, 6, 7}, {0, 8}, count)), right);
+    EXPECT_EQ(hash_of(tree_sum_of({1, 0, 2, 3, 4, 5, 6, 7}, {0, 8}, count)), right) << "a + b is b + a";
+    EXPECT_NE(hash_of(tree_sum_of({0, 2, 1, 3, 4, 5, 6, 7}, {0, 8}, count)), right) << "other pairs";
+    EXPECT_NE(hash_of(tree_sum_of({0, 1, 2, 4, 3, 5, 6, 7}, {0, 8}, count)), right) << "other halves";
+    for (const int ranks : {1, 3, 5, 8}) EXPECT_NE(hash_of(sum_in_turn(8, ranks, count)), right) << ranks;
+    EXPECT_NE(hash_of(sum_in_turn(8, 3, count)), hash_of(sum_in_turn(8, 5, count)));
 }
 
 TEST(Canonical, NobodyIsABottleneck) {

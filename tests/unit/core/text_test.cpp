@@ -27,6 +27,17 @@ TEST(Text, BytesForPeople) {
     EXPECT_EQ(human_bytes(Bytes(std::int64_t{5} << 50)), "5120.0 TiB");
 }
 
+TEST(Text, NumbersAreWholeTexts) {
+    EXPECT_EQ(parse_integer("-42"), -42);
+    EXPECT_EQ(parse_integer("9223372036854775807"), INT64_MAX);
+    for (const char* none : {"", " 1", "1 ", "+1", "1.0", "0x1", "9223372036854775808", "one"})
+        EXPECT_FALSE(parse_integer(none)) << none;
+    EXPECT_EQ(parse_number("-1.5e3"), -1500.0);
+    EXPECT_EQ(parse_number(".5"), 0.5);
+    for (const char* none : {"", " 1", "1 ", "1e999", "nan", "inf", "-inf", "1,5"})
+        EXPECT_FALSE(parse_number(none)) << none;
+}
+
 TEST(Text, NearestFindsWhatWasMeant) {
     const std::vector<std::string> known{"optimizer.lr", "optimizer.momentum", "data.batch", "data.path"};
     EXPECT_EQ(nearest("optimizer.momentun", known), "optimizer.momentum");

@@ -169,7 +169,7 @@ DataSetInfo by_hand(const fs::path& folder, std::int64_t schema, std::int32_t la
 }
 
 TEST(HandMade, AGoodOneIsGoodInEverySchema) {
-    for (const std::int64_t schema : {1, 2}) {
+    for (const std::int64_t schema : {1, 2, 3}) {
         const TemporaryFolder folder;
         by_hand(folder / "set", schema, 3, true);
         EXPECT_TRUE(verify_data_set(folder / "set").good()) << schema;
@@ -179,9 +179,9 @@ TEST(HandMade, AGoodOneIsGoodInEverySchema) {
 
 TEST(HandMade, ANewerSchemaIsRefusedByName) {
     const TemporaryFolder folder;
-    by_hand(folder / "set", 3, 3, true);
+    by_hand(folder / "set", 4, 3, true);
     EXPECT_THAT(opening(folder / "set"),
-                HasSubstr("shard-00.h5: has shard schema 3, newer than the 2 that this "
+                HasSubstr("shard-00.h5: has shard schema 4, newer than the 3 that this "
                           "Trireme reads"));
     by_hand(folder / "zero", 0, 3, true);
     EXPECT_THAT(opening(folder / "zero"), HasSubstr("0 is no schema version"));

@@ -1,6 +1,6 @@
 // Whatever stands in a file that others made, it is read or refused with a DataError: no crash, no hang,
-// nothing else thrown. Seeded mutations of good files: 10,000 a parser, a million where TRIREME_TEST_ALL=1.
-#include <cstdlib>
+// nothing else thrown. Seeded mutations of good files: 10,000 a parser; with TRIREME_TEST_ALL=1 a hundred
+// tests of as many, so that each keeps its time limit.
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -20,6 +20,7 @@
 #include "runtime/core/error.hpp"
 #include "runtime/core/philox.hpp"
 #include "tests/support/memory_source.hpp"
+#include "tests/support/mutations.hpp"
 #include "tests/unit/io/image_files.hpp"
 
 namespace trireme::io {
@@ -30,10 +31,14 @@ using test::make_png;
 using test::TemporaryFolder;
 namespace fs = std::filesystem;
 
-std::int64_t cases() {
-    const char* all = std::getenv("TRIREME_TEST_ALL");
-    return all != nullptr && std::string_view(all) == "1" ? 1'000'000 : 10'000;
-}
+/// The parameter is the shard: which ten thousand of all cases.
+class Fuzz : public testing::TestWithParam<int> {
+  protected:
+    static std::int64_t first_case() { return GetParam() * test::fuzz_cases; }
+    static std::int64_t end_of_cases() { return first_case() + test::fuzz_cases; }
+    static void fuzz(const char* purpose, const std::vector<std::string>& files,
+                     const std::function<void(const std::string&)>& parse);
+};
 
 /// A folder in memory where there is one: the same few files are written again for every case.
 fs::path quick_place() {
@@ -106,20 +111,19 @@ void put(const fs::path& path, const std::string& bytes) {
 }
 
 /// Mutations of each file in turn; both outcomes must come up, or the mutations are of no use.
-void fuzz(const char* purpose, const std::vector<std::string>& files,
-          const std::function<void(const std::string&)>& parse) {
+void Fuzz::fuzz(const char* purpose, const std::vector<std::string>& files,
+                const std::function<void(const std::string&)>& parse) {
     std::int64_t bad = 0;
-    const std::int64_t count = cases();
-    for (std::int64_t i = 0; i < count && !::testing::Test::HasFailure(); ++i) {
+    for (std::int64_t i = first_case(); i < end_of_cases() && !HasFailure(); ++i) {
         Dice dice(purpose, i);
         const std::string bytes = mutated(files[static_cast<std::size_t>(i) % files.size()], dice);
         bad += refused(i, [&] { parse(bytes); }) ? 1 : 0;
     }
-    EXPECT_GT(bad, count / 100);
-    EXPECT_LT(bad, count);
+    EXPECT_GT(bad, test::fuzz_cases / 100);
+    EXPECT_LT(bad, test::fuzz_cases);
 }
 
-TEST(Fuzz, Jpeg) {
+TEST_P(Fuzz, Jpeg) {
     const std::vector<std::string> files{
         make_jpeg(9, 14), make_jpeg(17, 16, {.progressive = true, .orientation = 5}),
         make_jpeg(8, 8, {.colours = JCS_CMYK, .components = 4}),
@@ -132,7 +136,7 @@ TEST(Fuzz, Jpeg) {
     });
 }
 
-TEST(Fuzz, Png) {
+TEST_P(Fuzz, Png) {
     const std::vector<std::string> files{
         make_png(9, 7),
         make_png(8, 8, {.colour_type = PNG_COLOR_TYPE_RGB_ALPHA, .bits = 16, .interlaced = true}),
@@ -163,7 +167,7 @@ std::string with_png_checksums(std::string bytes) {
     return bytes;
 }
 
-TEST(Fuzz, PngWithRightChecksums) {
+TEST_P(Fuzz, PngWithRightChecksums) {
     const std::vector<std::string> files{
         make_png(9, 7),
         make_png(8, 8, {.colour_type = PNG_COLOR_TYPE_GA, .interlaced = true, .orientation = 8}),
@@ -179,8 +183,8 @@ TEST(Fuzz, PngWithRightChecksums) {
     });
 }
 
-TEST(Fuzz, Exif) {
-    for (std::int64_t i = 0; i < cases(); ++i) {
+TEST_P(Fuzz, Exif) {
+    for (std::int64_t i = first_case(); i < end_of_cases(); ++i) {
         Dice dice("fuzz/exif", i);
         const test::Bytes8 block = test::exif_block(6, i % 2 == 0, false);
         const std::string bytes = mutated(std::string(block.begin(), block.end()), dice);
@@ -190,7 +194,7 @@ TEST(Fuzz, Exif) {
     }
 }
 
-TEST(Fuzz, Idx) {
+TEST_P(Fuzz, Idx) {
     const TemporaryFolder folder(quick_place());
     std::string images("\0\0\x08\x03\0\0\0\x04\0\0\0\x03\0\0\0\x02", 16);
     images += std::string(24, 'p');
@@ -207,7 +211,7 @@ TEST(Fuzz, Idx) {
     });
 }
 
-TEST(Fuzz, Cifar10) {
+TEST_P(Fuzz, Cifar10) {
     const TemporaryFolder folder(quick_place());
     const std::string names = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
     std::string records;
@@ -224,7 +228,7 @@ TEST(Fuzz, Cifar10) {
     });
 }
 
-TEST(Fuzz, ShardBytes) {
+TEST_P(Fuzz, ShardBytes) {
     const TemporaryFolder folder(quick_place());
     const test::MemorySource source({{"train", 9}, {"test", 2}}, Shape{3});
     const DataSetInfo info = import_data_set(source, folder / "set", {1, {}, 7, false});
@@ -283,6 +287,44 @@ class WrongHeader {
     Dice& dice_;
 };
 
+/// The same of a stream of tokens.
+void write_wrong_stream(const fs::path& path, Dice& dice) {
+    hdf5::File file = hdf5::File::create(path);
+    {
+        const hdf5::Attributes root = file.attributes();
+        const WrongHeader wrong(root, dice);
+        wrong.text("format", std::string(shard_format_name));
+        wrong.number("schema", 3);
+        wrong.number("shard", 0);
+        wrong.number("shards", 1);
+        wrong.number("classes", 256);
+        root.put_texts("class_names", {});
+        root.put_text("target_kind", std::string(target_next_token));
+        if (dice.below(20) != 0) root.put_ints("target_shape", {});
+        wrong.number("block_tokens", 16'384);
+        wrong.text("tokenizer", dice.below(4) == 0 ? "bpe" : "bytes");
+        wrong.text("tokenizer_xxh3", "");
+        wrong.text("source", "s");
+        wrong.text("licence", "l");
+        wrong.number("import_seed", 1);
+        root.put_doubles("mean", std::vector<double>(dice.below(30) == 0 ? 1 : 0));
+        root.put_doubles("std", {});
+        wrong.text("fingerprint", "0123456789abcdef");
+        for (const char* split : split_names) {
+            const std::string group = std::string("/") + split;
+            file.create_group(group);
+            if (dice.below(30) == 0) continue;
+            const std::int64_t rows = dice.below(3) == 0 ? 1LL << dice.below(50) : 0;
+            const std::int64_t chunk = dice.below(10) == 0 ? 7 : 16'384;
+            const DType dtype = dice.below(20) == 0 ? DType::f32 : DType::u8;
+            const Shape row = dice.below(20) == 0 ? Shape{2} : Shape{};
+            static_cast<void>(file.create_chunked(group + "/x", {dtype, rows, chunk, row, false}));
+            file.write_u64(group + "/x_xxh3", std::vector<std::uint64_t>(dice.below(3)));
+        }
+    }
+    file.close();
+}
+
 void write_wrong_shard(const fs::path& path, Dice& dice) {
     hdf5::File file = hdf5::File::create(path);
     {
@@ -321,22 +363,38 @@ void write_wrong_shard(const fs::path& path, Dice& dice) {
     file.close();
 }
 
-TEST(Fuzz, ShardHeaders) {
+/// Writing and opening a file takes HDF5 a millisecond, and several under a sanitizer: a quarter of the cases
+/// a test. ThreadSanitizer, which takes 16 and finds nothing where one thread parses, has the first quarter
+/// alone.
+#ifdef __SANITIZE_THREAD__
+constexpr int header_quarters = 1;
+#else
+constexpr int header_quarters = 4;
+#endif
+
+class FuzzShardHeaders : public testing::TestWithParam<int> {
+  protected:
+    static constexpr std::int64_t cases = test::fuzz_cases / 4;
+};
+
+TEST_P(FuzzShardHeaders, AreReadOrRefused) {
     const TemporaryFolder folder(quick_place());
     fs::create_directories(folder / "set");
-    const std::int64_t count = cases() / 4;  // writing one takes most of the time
-    for (std::int64_t i = 0; i < count && !HasFailure(); ++i) {
+    const fs::path shard = folder / "set/shard-00.h5";
+    const std::int64_t first = GetParam() * cases;
+    for (std::int64_t i = first; i < first + cases && !HasFailure(); ++i) {
         Dice dice("fuzz/shard-headers", i);
-        write_wrong_shard(folder / "set/shard-00.h5", dice);
+        (i % 3 == 0 ? write_wrong_stream : write_wrong_shard)(shard, dice);
         // Far too many rows are no reason to make a list of blocks for each.
-        refused(i, [&] { static_cast<void>(read_shard_header(folder / "set/shard-00.h5")); });
-        refused(i, [&] { static_cast<void>(read_shard_sums(folder / "set/shard-00.h5")); });
-        refused(i, [&] {
-            static_cast<void>(read_block_index(folder / "set/shard-00.h5", "train", "0123456789abcdef"));
-        });
         refused(i, [&] { verify_data_set(folder / "set").require_good(); });
+        if (i % 2 == 0) continue;  // what a sound header leads to, and here without one
+        refused(i, [&] { static_cast<void>(read_shard_sums(shard)); });
+        refused(i, [&] { static_cast<void>(read_block_index(shard, "train", "0123456789abcdef")); });
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Shards, Fuzz, testing::Range(0, test::fuzz_shards()));
+INSTANTIATE_TEST_SUITE_P(Shards, FuzzShardHeaders, testing::Range(0, header_quarters* test::fuzz_shards()));
 
 }  // namespace
 }  // namespace trireme::io

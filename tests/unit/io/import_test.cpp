@@ -153,7 +153,7 @@ TEST(Import, SplitMistakesSayWhatIsWrong) {
     EXPECT_THAT(said("train=0.9,val=0.2"), HasSubstr("add up to 1.1"));
     EXPECT_THAT(said("trian=1"), HasSubstr("did you mean train"));
     EXPECT_THAT(said("train=x,val=1"), HasSubstr("'x' of train is not a number"));
-    EXPECT_THAT(said("train=nan"), HasSubstr("between 0 and 1"));
+    EXPECT_THAT(said("train=nan"), HasSubstr("is not a number"));
     EXPECT_THAT(said("train=0.5,train=0.5"), HasSubstr("given twice"));
     EXPECT_THAT(said("train"), HasSubstr("has no '='"));
     EXPECT_THAT(said("train=1.5,val=-0.5"), HasSubstr("between 0 and 1"));

@@ -29,12 +29,16 @@ TEST(DataSources, RightOnesPass) {
     EXPECT_EQ(told({{"source", "hdf5:a.h5"}, {"x", "images"}, {"y", "labels"}}), "");
     EXPECT_EQ(told({{"source", "synthetic:cifar10:500"}, {"size", "8x8"}}), "");
     EXPECT_EQ(told({{"source", "cifar10:C:/odd:path"}}), "");
+    EXPECT_EQ(told({{"source", "text:book.txt.gz"}, {"tokenizer", "tokenizer.json"}}), "");
 }
 
 TEST(DataSources, MistakesAreToldTogether) {
     EXPECT_THAT(told({{"source", "foldr:photos"}}), HasSubstr("did you mean folder"));
     EXPECT_THAT(told({{"source", "folder"}}), HasSubstr("--source folder: must be"));
-    EXPECT_THAT(told({{"source", "text:book.txt"}}), HasSubstr("not available yet"));
+    EXPECT_THAT(told({{"source", "text:book.txt"}, {"size", "8x8"}}),
+                HasSubstr("--size = 8x8: is not for sources of kind text"));
+    EXPECT_THAT(told({{"source", "idx:d"}, {"tokenizer", "bytes"}}),
+                HasSubstr("--tokenizer = bytes: is not for sources of kind idx"));
     EXPECT_THAT(told({{"source", "idx:d"}, {"skip-bad", "true"}, {"size", "8x8"}}),
                 AllOf(HasSubstr("--size = 8x8: is not for sources of kind idx"),
                       HasSubstr("--skip-bad = true: is not for sources of kind idx")));

@@ -25,7 +25,8 @@ struct Case {
 /// Classes for a cross entropy, values from 0 to 1 for the other losses.
 std::vector<double> target_of(const Case& c) {
     if (std::holds_alternative<SoftmaxCrossEntropy>(c.op)) {
-        return random_classes("target", c.batch, static_cast<std::uint64_t>(c.inputs[0][0]));
+        return random_classes("target", c.batch * c.inputs[1].elements().value,
+                              static_cast<std::uint64_t>(c.inputs[0].dims().back()));
     }
     std::vector<double> target = random_values("target", c.inputs[1].elements().value * c.batch);
     for (double& t : target) t = 0.5 * (1 + t);
@@ -42,6 +43,10 @@ class Probe {
                 random_values(fmt::format("input/{}", i), c.inputs[i].elements().value * c.batch));
         }
         if (is_loss(c.op)) inputs_[1] = target_of(c);
+        if (const auto* table = std::get_if<Embedding>(&c.op)) {
+            inputs_[0] = random_classes("symbols", static_cast<std::int64_t>(inputs_[0].size()),
+                                        static_cast<std::uint64_t>(table->vocabulary));
+        }
         for (const ParamSpec& spec : params_of(c.op, c.inputs[0], "op")) {
             params_.push_back(random_values(spec.name, spec.shape.elements().value));
         }
@@ -72,6 +77,7 @@ class Probe {
         std::vector<std::vector<double>> d_inputs;
         std::vector<std::vector<double>> d_params;
         for (const auto& x : inputs_) d_inputs.emplace_back(x.size(), 1e300);
+        if (input_dtype(case_.op, 0) == DType::i32) d_inputs.clear();  // symbols have no gradient
         if (is_loss(case_.op)) d_inputs.pop_back();
         for (const auto& p : params_) d_params.emplace_back(p.size(), 1e300);
         reference::backward(case_.op, case_.inputs, output_shape_, case_.batch,
@@ -234,6 +240,8 @@ TEST(Gradients, SoftmaxCrossEntropy) {
         {SoftmaxCrossEntropy{}, {{1}, {}}, 1},
         {SoftmaxCrossEntropy{.label_smoothing = 0.1}, {{10}, {}}, 5},
         {SoftmaxCrossEntropy{.label_smoothing = 0.9}, {{2}, {}}, 3},
+        {SoftmaxCrossEntropy{}, {{4, 5}, {4}}, 3},  // a class at each position
+        {SoftmaxCrossEntropy{.label_smoothing = 0.1}, {{2, 3, 4}, {2, 3}}, 2},
     });
 }
 
@@ -243,6 +251,22 @@ TEST(Gradients, LossesOverVectors) {
         {BceWithLogits{}, {{1}, {1}}, 1},
         {MeanSquaredError{}, {{7}, {7}}, 3},
         {MeanSquaredError{}, {{1}, {1}}, 1},
+    });
+}
+
+TEST(Gradients, Embeddings) {
+    check_all({
+        {Embedding{.vocabulary = 5, .features = 3}, {{7}}, 2},
+        {Embedding{.vocabulary = 2, .features = 4}, {{2, 3}}, 3},
+        {PositionEmbedding{}, {{4, 3}}, 3},
+    });
+}
+
+TEST(Gradients, CausalSelfAttention) {
+    check_all({
+        {CausalSelfAttention{.heads = 1}, {{4, 9}}},
+        {CausalSelfAttention{.heads = 2}, {{5, 3 * 2 * 3}}},
+        {CausalSelfAttention{.heads = 3}, {{1, 9}}, 3},
     });
 }
 

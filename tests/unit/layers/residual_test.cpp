@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::int64_t batch = 3;
 
+/// Nodes `name`, `name_bn` and `name_relu`.
+TensorId conv_bn_relu(ModelGraph& graph, const std::string& name, const Conv2d& op, TensorId input) {
+    return graph.add(name + "_relu", Relu{}, {conv_bn(graph, name, name + "_bn", op, input)});
+}
+
 /// A residual block, a concat, a depthwise convolution, both norms, gelu and dropout, over a vector target.
 ModelGraph residual() {
     ModelGraph g("residual", {4, 3, 2}, {3}, DType::f32);

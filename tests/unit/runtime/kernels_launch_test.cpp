@@ -28,6 +28,8 @@ struct Launch {
           memory(graph, operands, kernels->needs(), batch, RunMode{.threads = threads}) {}
 
     void step() {
+        kernels->pack_forward(stream, memory.b);
+        kernels->pack_backward(stream, memory.b);
         kernels->forward(stream, memory.b);
         kernels->backward_activation(stream, memory.b);
         if (!memory.b.params.empty()) kernels->backward_weight(stream, memory.b);

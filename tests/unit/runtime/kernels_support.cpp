@@ -155,14 +155,17 @@ LaunchMemory::LaunchMemory(const layers::ModelGraph& graph, const Operands& oper
     if (statistics > 0) b.statistics = statistics_memory;
     if (!operands.d_output.empty()) b.d_output = add(operands.d_output);
     b.saved = add(static_cast<std::size_t>(needs.saved.value));
+    b.forward_weights = add(static_cast<std::size_t>(needs.forward_weights.value));
+    b.backward_weights = add(static_cast<std::size_t>(needs.backward_weights.value));
     scratch_ = memory_.size();
     b.scratch = add(static_cast<std::size_t>(std::max(needs.forward_scratch, needs.backward_scratch).value));
     if (mode.training) b.context = &context_;
 }
 
 void LaunchMemory::poison_what_backward_must_not_read(const KernelNeeds& needs) {
-    if (!needs.backward_reads_input) {
-        for (std::size_t input = 0; input < inputs_; input += 2) memory_[input].poison();
+    for (std::size_t input = 0; 2 * input < inputs_; ++input) {
+        const bool skipped = (needs.backward_skips_inputs >> input & 1) != 0;
+        if (!needs.backward_reads_input || skipped) memory_[2 * input].poison();
     }
     if (!needs.backward_reads_output) memory_[output_].poison();
 }
@@ -188,6 +191,8 @@ Results run_kernels(const layers::ModelGraph& graph, const KernelProvider& provi
     const KernelNeeds needs = kernels->needs();
     CpuStream stream;
     LaunchMemory memory(graph, operands, needs, batch, mode);
+    kernels->pack_forward(stream, memory.b);
+    memory.poison_scratch();
     kernels->forward(stream, memory.b);
     Results after_forward = memory.results();
     if (!mode.training) {
@@ -201,6 +206,8 @@ Results run_kernels(const layers::ModelGraph& graph, const KernelProvider& provi
     for (const bool input : {mode.input_gradient_first, !mode.input_gradient_first}) {
         memory.poison_scratch();
         if (input) {
+            kernels->pack_backward(stream, memory.b);
+            memory.poison_scratch();
             kernels->backward_input(stream, memory.b);
         } else if (!operands.params.empty()) {
             kernels->backward_weight(stream, memory.b);

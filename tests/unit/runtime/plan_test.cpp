@@ -148,10 +148,8 @@ TEST_F(PlanTest, CanonicalModeComputesEachLeafOnceAndMovesNoMoreThanARing) {
             }
             const LeafMask all(8, true);
             nodes += static_cast<std::int64_t>(held_nodes(all, made.owned(rank)).size());
-            for (std::size_t b = 0; b < made.buckets().buckets().size(); ++b) {
-                sent += comm::sent_by(comm::canonical_all_reduce(
-                    made.canonical_layout(rank, StepKind::full, b), rank, 1 << 20));
-            }
+            for (const comm::CanonicalLayout& layout : made.canonical_layouts(rank, StepKind::full))
+                sent += comm::sent_by(comm::canonical_all_reduce(layout, rank, 1 << 20));
         }
         EXPECT_EQ(leaves, 8) << ranks << " ranks: every leaf is computed once";
         // Each rank sends its nodes' pieces to the others, and its piece of the result to all: (nodes +

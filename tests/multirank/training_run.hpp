@@ -1,0 +1,209 @@
+// Threads as ranks that train: every rank a thread with a model, a loader and an executor of its own, and
+// what each step left.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "comm/communicator.hpp"
+#include "io/import/text_import.hpp"
+#include "io/pipeline/batch_loader.hpp"
+#include "layers/init.hpp"
+#include "layers/reference/reference.hpp"
+#include "runtime/available_backends.hpp"
+#include "runtime/core/philox.hpp"
+#include "runtime/exec/executor.hpp"
+#include "tests/support/tiny_graphs.hpp"
+#include "tests/support/tiny_source.hpp"
+
+namespace trireme {
+
+struct StepRecord {
+    std::vector<std::int64_t> ids;  ///< samples of all ranks
+    std::vector<float> x;
+    std::vector<std::int32_t> y;
+    std::vector<float> gradients;  ///< the bucket arena after the step, of rank 0
+    double loss_sum = 0;
+    std::int64_t samples = 0;
+    std::string state_sha256;    ///< after the step, of rank 0
+    int told_to_save = 0;        ///< ranks to which the step brought the wish for a checkpoint
+    int told_to_stop = 0;        ///< and the wish to stop
+    std::vector<float> running;  ///< mean and variance of the first batch norm, if there is one
+};
+
+struct RunSetup {
+    int ranks = 1;
+    std::int64_t batch = 37;
+    std::int64_t microbatches = 1;
+    std::int64_t steps = 0;
+    double lr = 0;
+    std::string device = "reference";
+    comm::Algorithm algorithm = comm::Algorithm::automatic;
+    bool canonical = false;
+    std::int64_t virtual_shards = 0;
+    layers::ModelGraph (*graph)() = test::tiny_convnet_fused;
+    /// The rank whose clock asks for a checkpoint in step 1, and which is asked to stop in step 2.
+    int wisher = -1;
+    bool text = false;  ///< windows of a text instead of images
+};
+
+class TrainingTest : public testing::Test {
+  protected:
+    static void SetUpTestSuite() {
+        folder_ = std::make_unique<test::TemporaryFolder>();
+        info_ = test::write_tiny_data_set(*folder_ / "set", {100, 101, 7, 0});
+        std::ofstream(*folder_ / "text.txt") << sentences();
+        text_ = io::with_windows(io::import_text({*folder_ / "text.txt", "", ""}, *folder_ / "text", {}), 16);
+    }
+    static void TearDownTestSuite() { folder_.reset(); }
+
+    /// 20,000 bytes with something to learn in them: letters follow from the letters before.
+    static std::string sentences() {
+        const RandomStream dice(1, "sentences");
+        std::string text;
+        for (std::uint64_t i = 0; text.size() < 20'000; ++i) {
+            static constexpr std::array words{"the oars ", "a wave ",   "rises. ",
+                                              "falls, ",   "beat the ", "sea "};
+            text += words[dice.below(i, words.size())];
+        }
+        return text;
+    }
+
+    /// Every rank a thread; returns what each step did.
+    static std::vector<StepRecord> run(const RunSetup& setup) {
+        std::vector<StepRecord> steps(static_cast<std::size_t>(setup.steps));
+        auto world = comm::in_process_world(setup.ranks, comm::CommOptions{});
+        std::mutex mutex;
+        std::vector<std::thread> threads;
+        for (int rank = 0; rank < setup.ranks; ++rank) {
+            threads.emplace_back(
+                [&, rank] { run_rank(setup, *world[static_cast<std::size_t>(rank)], steps, mutex); });
+        }
+        for (std::thread& thread : threads) thread.join();
+        return steps;
+    }
+
+    static void run_rank(const RunSetup& setup, comm::Communicator& comm, std::vector<StepRecord>& steps,
+                         std::mutex& mutex) {
+        const layers::ModelGraph graph = setup.graph();
+        const io::DataSetInfo& data = setup.text ? text_ : info_;
+        const Backend backend = make_backend(setup.device, 1);
+        const Selection selection(graph, backend.providers, SelectionOptions{});
+        ParallelSpec spec;
+        spec.data = setup.ranks;
+        spec.batch = setup.batch;
+        spec.microbatches = setup.microbatches;
+        spec.bucket_bytes = Bytes(2048);
+        spec.algorithm = setup.algorithm;
+        spec.canonical = setup.canonical;
+        spec.virtual_shards = setup.virtual_shards;
+        const ParallelPlan plan(selection, spec, setup.ranks, data.split("train").samples);
+        verify(plan);
+        OptimizerSpec optimizer;
+        optimizer.momentum = 0.9;
+        ModelState state(graph, plan.buckets(), optimizer, backend.device->memory());
+        state.initialise(3);
+        StepGuard guard(NanPolicy::stop);
+        ExecutorParts parts;
+        parts.seed = 5;
+        parts.guard = &guard;
+        parts.plan = &plan;
+        parts.rank = comm.rank();
+        parts.state = &state;
+        parts.device = backend.device.get();
+        parts.comm = &comm;
+        Executor executor(parts);
+        io::LoaderOptions options;
+        options.seed = 11;
+        io::BatchLoader loader(data, plan.shards(), plan.owned(comm.rank()), io::Cursor{}, options, nullptr);
+        for (std::int64_t s = 0; s < setup.steps; ++s) {
+            const io::Batch batch = loader.next(Deadline::in_seconds(60));
+            const bool last = plan.shards().step_samples(batch.cursor().step_in_epoch) < spec.batch;
+            StepInputs inputs;
+            inputs.kind = last ? StepKind::short_last : StepKind::full;
+            inputs.batch = {batch.x_bytes(), batch.y_bytes(), batch.samples()};
+            inputs.step = s;
+            inputs.lr = setup.lr;
+            inputs.update = s + 1;
+            inputs.deadline = Deadline::in_seconds(60);
+            inputs.save_wish = s == 1 && comm.rank() == setup.wisher;
+            inputs.stop_wish = s == 2 && comm.rank() == setup.wisher;
+            const StepReport report = executor.step(inputs);
+            const std::lock_guard lock(mutex);
+            StepRecord& record = steps[static_cast<std::size_t>(s)];
+            record.told_to_save += report.save_wish ? 1 : 0;
+            record.told_to_stop += report.stop_wish ? 1 : 0;
+            record.ids.insert(record.ids.end(), batch.sample_ids().begin(), batch.sample_ids().end());
+            record.x.insert(record.x.end(), batch.x().begin(), batch.x().end());
+            record.y.insert(record.y.end(), batch.y().begin(), batch.y().end());
+            if (comm.rank() != 0) continue;
+            record.gradients.assign(executor.gradients().begin(), executor.gradients().end());
+            record.loss_sum = report.loss_sum;
+            record.samples = report.samples;
+            record.state_sha256 = state.state_sha256("");
+            for (layers::BufferId b = 0; b < std::min<int>(2, static_cast<int>(graph.buffers().size()));
+                 ++b) {
+                record.running.insert(record.running.end(), state.buffer(b).begin(), state.buffer(b).end());
+            }
+        }
+        comm.finish(Deadline::in_seconds(60));
+    }
+
+    /// The gradient arena of one fp64 pass over these samples, at the initial weights.
+    static std::vector<double> reference_gradients(const StepRecord& record, const GradBuckets& buckets,
+                                                   double& loss) {
+        const layers::ModelGraph graph = test::tiny_convnet();
+        layers::reference::Model model(graph);
+        for (std::size_t p = 0; p < graph.params().size(); ++p) {
+            std::vector<float> start(static_cast<std::size_t>(graph.params()[p].shape.elements().value));
+            layers::initial_values(graph.params()[p], 3, 0, start);
+            std::copy(start.begin(), start.end(), model.param(static_cast<layers::ParamId>(p)).begin());
+        }
+        const std::vector<double> x(record.x.begin(), record.x.end());
+        const std::vector<double> y(record.y.begin(), record.y.end());
+        model.forward(static_cast<std::int64_t>(y.size()), x, y);
+        model.backward();
+        loss = model.loss_sum();
+        std::vector<double> arena(static_cast<std::size_t>(buckets.arena_elements().value), 0.0);
+        for (std::size_t p = 0; p < graph.params().size(); ++p) {
+            const auto gradient = model.param_gradient(static_cast<layers::ParamId>(p));
+            std::copy(gradient.begin(), gradient.end(),
+                      arena.begin() + buckets.place(static_cast<layers::ParamId>(p)).offset);
+        }
+        return arena;
+    }
+
+    static void expect_reference_gradients(const RunSetup& setup) {
+        SCOPED_TRACE(testing::Message() << setup.ranks << " ranks, batch " << setup.batch << ", "
+                                        << setup.microbatches << " micro-batches, " << setup.device);
+        const GradBuckets buckets(test::tiny_convnet_fused(), Bytes(2048));
+        for (const StepRecord& record : run(setup)) {
+            double loss = 0;
+            const std::vector<double> truth = reference_gradients(record, buckets, loss);
+            EXPECT_EQ(record.samples, static_cast<std::int64_t>(record.ids.size()));
+            EXPECT_NEAR(record.loss_sum, loss, 1e-5 * loss);
+            double largest = 0;
+            double deviation = 0;
+            for (std::int64_t i = 0; i < buckets.status_offset(); ++i) {
+                const auto at = static_cast<std::size_t>(i);
+                largest = std::max(largest, std::abs(truth[at]));
+                deviation =
+                    std::max(deviation, std::abs(static_cast<double>(record.gradients[at]) - truth[at]));
+            }
+            EXPECT_LT(deviation, 2e-6 * largest);
+        }
+    }
+
+    inline static std::unique_ptr<test::TemporaryFolder> folder_;
+    inline static io::DataSetInfo info_;
+    inline static io::DataSetInfo text_;
+};
+
+}  // namespace trireme

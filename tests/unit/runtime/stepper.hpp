@@ -1,0 +1,73 @@
+// A whole executor on one rank, for tests of what a training step does.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "runtime/available_backends.hpp"
+#include "runtime/exec/executor.hpp"
+
+namespace trireme::testing {
+
+/// One rank, stepping on the same samples of at most five classes.
+class Stepper {
+  public:
+    static constexpr std::int64_t batch = 24;
+
+    Stepper(const layers::ModelGraph& graph, const std::string& device, int threads,
+            std::int64_t microbatches)
+        : graph_(graph),
+          backend_(make_backend(device, threads)),
+          selection_(graph_, backend_.providers, SelectionOptions{.threads = threads}),
+          plan_(selection_, {.data = 1, .batch = batch, .microbatches = microbatches}, 1, std::nullopt),
+          state_(graph_, plan_.buckets(), optimizer_, backend_.device->memory()),
+          world_(comm::in_process_world(1, comm::CommOptions{})),
+          x_(static_cast<std::size_t>(batch * graph_.tensor(graph_.input()).shape.elements().value)),
+          y_(static_cast<std::size_t>(batch)) {
+        state_.initialise(3);
+        for (std::size_t i = 0; i < x_.size(); ++i) x_[i] = static_cast<float>(i * 7 % 31) / 31.0F - 0.5F;
+        for (std::size_t i = 0; i < y_.size(); ++i) y_[i] = static_cast<std::int32_t>(i % 5);
+        ExecutorParts parts;
+        parts.plan = &plan_;
+        parts.state = &state_;
+        parts.device = backend_.device.get();
+        parts.comm = world_.front().get();
+        parts.guard = &guard_;
+        executor_ = std::make_unique<Executor>(parts);
+    }
+    ~Stepper() { world_.front()->finish(Deadline::in_seconds(60)); }
+
+    void step() {
+        StepInputs inputs;
+        inputs.batch = {std::as_bytes(std::span(x_)), std::as_bytes(std::span(y_)), batch};
+        inputs.step = steps_++;
+        inputs.update = steps_;
+        inputs.lr = 0.01;
+        inputs.deadline = Deadline::in_seconds(60);
+        (void)executor_->step(inputs);
+    }
+
+    /// Gradients of the last step, in the order of the buckets.
+    [[nodiscard]] std::span<const float> gradients() const { return executor_->gradients(); }
+    [[nodiscard]] const ParallelPlan& plan() const { return plan_; }
+
+  private:
+    layers::ModelGraph graph_;
+    OptimizerSpec optimizer_{.momentum = 0.9};
+    Backend backend_;
+    Selection selection_;
+    ParallelPlan plan_;
+    ModelState state_;
+    std::vector<std::unique_ptr<comm::Communicator>> world_;
+    StepGuard guard_{NanPolicy::stop};
+    std::unique_ptr<Executor> executor_;
+    std::vector<float> x_;
+    std::vector<std::int32_t> y_;
+    std::int64_t steps_ = 0;
+};
+
+}  // namespace trireme::testing
