@@ -32,7 +32,13 @@ Evaluation joined(const Evaluation& mine, const std::vector<double>& batch_losse
     for (const std::string& text : comm.all_gather(own.dump(), "evaluation", Deadline::in_seconds(seconds))) {
         const nlohmann::json part = nlohmann::json::parse(text);
         all.samples += part.at("samples").get<std::int64_t>();
-        for (const nlohmann::json& loss : part.at("losses")) all.loss_sum += loss.get<double>();
+        for (const nlohmann::json& loss : part.at("losses")) {
+            if (!loss.is_number())  // JSON has no word for NaN and infinity and says null
+                throw NumericError(
+                    "the loss of an evaluation is not finite: parameters or running statistics have grown "
+                    "too large; lower optimizer.lr, or clip gradients (optimizer.clip)");
+            all.loss_sum += loss.get<double>();
+        }
         all.right += part.at("right").get<std::int64_t>();
         all.top5 += part.at("top5").get<std::int64_t>();
         for (std::size_t i = 0; i < all.confusion.size(); ++i)

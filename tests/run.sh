@@ -78,11 +78,8 @@ if build release all; then
     run_tests release release -L "$shared_labels" --parallel "$jobs"
     run_tests release-processes release -LE "$shared_labels"
 fi
-for preset in asan tsan; do
-    if build "$preset" tests_unit tests_multirank; then
-        run_tests "$preset" "$preset" --parallel "$jobs"
-    fi
-done
+if build asan tests_unit tests_multirank; then run_tests asan asan --parallel "$jobs"; fi
+if build tsan tests_threads tests_multirank; then run_tests tsan tsan --parallel "$jobs"; fi
 
 step "result"
 python3 tests/summarize.py --require unit,multirank,mpi,parity,golden,faults \

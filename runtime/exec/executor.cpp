@@ -80,6 +80,11 @@ void Executor::prepare_training() {
     gradients_ = {reinterpret_cast<float*>(bucket_region_.data()),
                   static_cast<std::size_t>(plan.buckets().arena_elements().value)};
     wishes_apart_ = plan.has_idle_ranks();
+    if (wishes_apart_) {
+        constexpr Elements words(static_cast<std::int64_t>(StatusWord::count));
+        wishes_region_ = parts_.comm->allocate_buckets(bytes_of(words, DType::f32));
+        wishes_ = {reinterpret_cast<float*>(wishes_region_.data()), static_cast<std::size_t>(words.value)};
+    }
     const std::size_t buckets = plan.buckets().buckets().size();
     sums_.resize(buckets);
     for (std::size_t b = 0; b < buckets; ++b) bucket_labels_.push_back(fmt::format("bucket {}", b));

@@ -114,7 +114,8 @@ class Executor {
     std::vector<comm::Ticket> sums_;
     /// Where some rank has no part in the tree, what ranks want of all is summed for itself.
     bool wishes_apart_ = false;
-    std::array<float, static_cast<std::size_t>(StatusWord::count)> wishes_{};
+    Region wishes_region_;     ///< of comm, as the buckets are: a sum that is given up is given up there too
+    std::span<float> wishes_;  ///< [StatusWord::count]
     comm::Ticket told_;
     comm::Ticket arrival_;  ///< done once every rank has handed over its last gradients
     std::map<StepKind, std::vector<std::shared_ptr<const comm::StepList>>> canonical_lists_;  ///< by bucket

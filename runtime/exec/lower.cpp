@@ -91,7 +91,11 @@ class Lowering {
     void backward_weight(NodeId id, Microbatch mb, int slot, bool add, const GradBuckets& buckets,
                          const AfterBackward& after) {
         const layers::Node& node = graph_.node(id);
-        const bool apart = add || uses_[node.params.front()]++ > 0;
+        const int uses = uses_[node.params.front()];
+        for (layers::ParamId p : node.params)
+            ensure(uses_[p]++ == uses,
+                   "the parameters of a node are all tied to the same others, or none is");
+        const bool apart = add || uses > 0;
         emit(BackwardWeight{id, mb, slot, apart});
         if (apart) emit(AddWeightGradient{id, mb, slot});
         std::set<int> touched;

@@ -52,7 +52,7 @@ class LifeCollector {
         activation(node.output, a.microbatch);
         touch(Kind::saved, a.node, a.microbatch, needs.saved, node.name);
         scratch(needs.forward_scratch, node.name);
-        if (needs.forward_in_place) {
+        if (needs.forward_in_place && reads_once(node)) {
             may_share(Kind::activation, selection_.root_of(node.inputs.front()), Kind::activation,
                       selection_.root_of(node.output), a.microbatch);
         }
@@ -97,6 +97,13 @@ class LifeCollector {
     }
 
   private:
+    /// True where no other input lies in the memory of the first one (as a view of it): it would be read
+    /// after the output was written there.
+    [[nodiscard]] bool reads_once(const layers::Node& node) const {
+        const TensorId first = selection_.root_of(node.inputs.front());
+        return std::none_of(node.inputs.begin() + 1, node.inputs.end(),
+                            [&](TensorId input) { return selection_.root_of(input) == first; });
+    }
     [[nodiscard]] std::int64_t batch(Microbatch mb) const {
         return program_.microbatches[static_cast<std::size_t>(mb.value)];
     }

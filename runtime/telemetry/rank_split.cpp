@@ -57,7 +57,9 @@ std::optional<Straggler> straggler_of(const std::vector<RankSplit>& ranks) {
     const RankSplit& last = *std::ranges::min_element(ranks, {}, wait);
     const double others = mean_of_others(ranks, last, wait);
     const double wall = mean_of_others(ranks, last, [](const RankSplit& r) { return r.a_step(r.wall); });
-    if (others < least_share * wall || wait(last) > most_own_share * others) return std::nullopt;
+    // Where nothing was trained, nobody was waited for: that is no more than 2 % of no time.
+    if (others <= 0 || others < least_share * wall || wait(last) > most_own_share * others)
+        return std::nullopt;
     Straggler found;
     found.rank = last.rank;
     found.host = last.host;

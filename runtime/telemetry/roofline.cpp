@@ -38,13 +38,11 @@ double flops_per_second(const std::string& device_kind, int threads, DType dtype
     layers::Linear product;
     product.out_features = width;
     const layers::TensorId first = graph.add("first", product, {graph.input()});
+    if (dtype != DType::f32) graph.store_as(first, dtype);
     const layers::TensorId second = graph.add("second", product, {first});
+    if (dtype != DType::f32) graph.store_as(second, dtype);
     const layers::TensorId last = graph.add("last", product, {second});
     (void)graph.add("loss", layers::MeanSquaredError{}, {last, graph.target()});
-    if (dtype != DType::f32) {
-        graph.store_as(first, dtype);
-        graph.store_as(second, dtype);
-    }
     const Backend backend = make_backend(device_kind, threads);
     SelectionOptions options;
     options.threads = threads;

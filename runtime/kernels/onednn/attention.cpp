@@ -32,11 +32,6 @@ namespace {
 constexpr std::int64_t query_rows = 64;  ///< of a tile
 constexpr std::int64_t key_rows =
     256;  ///< of a tile; a multiple of query_rows, so that no tile is all masked
-constexpr std::int64_t floats_per_line = 16;
-
-std::int64_t whole_lines(std::int64_t floats) {
-    return (floats + floats_per_line - 1) / floats_per_line * floats_per_line;
-}
 
 /// A dense row-major matrix, or its transpose where `transposed`.
 struct Operand {
@@ -54,7 +49,7 @@ class AttentionKernels final : public OnednnKernels {
           channels_(view.output[1]),
           width_(channels_ / heads_),
           tile_rows_(std::min(query_rows, positions_)),
-          tile_columns_(whole_lines(std::min(key_rows, positions_))),
+          tile_columns_(padded_floats(std::min(key_rows, positions_))),
           scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(width_)))),
           in_(view.input_dtype()),
           out_(view.output_dtype()),
@@ -93,16 +88,16 @@ class AttentionKernels final : public OnednnKernels {
     /// one behind the other.
     struct Room {
         Room(const AttentionKernels& k, bool backward, std::byte* memory = nullptr)
-            : part(whole_lines(k.positions_ * k.width_)) {
+            : part(padded_floats(k.positions_ * k.width_)) {
             query = take(memory, 3 * part);
             tile = take(memory, k.tile_rows_ * k.tile_columns_);
-            output = take(memory, whole_lines(k.tile_rows_ * k.width_));
-            largest = take(memory, whole_lines(k.tile_rows_));
-            sums = take(memory, whole_lines(k.tile_rows_));
+            output = take(memory, padded_floats(k.tile_rows_ * k.width_));
+            largest = take(memory, padded_floats(k.tile_rows_));
+            sums = take(memory, padded_floats(k.tile_rows_));
             if (!backward) return;
             d_query = take(memory, 3 * part);
             d_tile = take(memory, k.tile_rows_ * k.tile_columns_);
-            d_output = take(memory, whole_lines(k.tile_rows_ * k.width_));
+            d_output = take(memory, padded_floats(k.tile_rows_ * k.width_));
         }
         [[nodiscard]] std::int64_t bytes() const { return used * std::int64_t{sizeof(float)}; }
         [[nodiscard]] const float* key() const { return query + part; }

@@ -159,7 +159,7 @@ class BatchNormKernels final : public OnednnKernels {
 
     [[nodiscard]] std::int64_t mask_words() const { return relu_mask::words_of_row(channels_); }
 
-    /// f(buffers, offset of the block, rows) for blocks of rows, on all workers; worker_start(worker) before.
+    /// f(buffers, offset of the block, rows) for blocks of rows, on all workers.
     template <class F>
     void for_each_block(const KernelBuffers& b, const F& f) const {
         cpu::parallel_ranges(workers_, rows_, [&](int worker, std::int64_t begin, std::int64_t end) {

@@ -10,24 +10,15 @@ namespace trireme::onednn {
 namespace {
 
 constexpr std::int64_t rows_per_block = 128;
-constexpr std::int64_t floats_per_line = 16;
 /// Below this many values a thread, waking the team costs more than it saves.
 constexpr std::int64_t values_per_worker = 16 * 1024;
 /// A worker's total, the sum of the block at hand, and a row as fp32.
 constexpr std::int64_t parts_per_worker = 3;
 
-[[gnu::always_inline]] inline void add_to(float* sum, const float* term, std::int64_t n) {
-#pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) sum[i] += term[i];
-}
-
 }  // namespace
 
 ColumnSum::ColumnSum(std::int64_t rows, std::int64_t columns, int threads, DType dtype)
-    : rows_(rows),
-      columns_(columns),
-      stride_((columns + floats_per_line - 1) / floats_per_line * floats_per_line),
-      dtype_(dtype) {
+    : rows_(rows), columns_(columns), stride_(padded_floats(columns)), dtype_(dtype) {
     const std::int64_t useful = std::max<std::int64_t>(1, rows * columns / values_per_worker);
     workers_ = static_cast<int>(std::min({static_cast<std::int64_t>(threads), useful, rows}));
 }

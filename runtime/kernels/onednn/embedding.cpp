@@ -15,15 +15,8 @@ namespace {
 
 constexpr std::int64_t floats_per_line = 16;
 
-[[gnu::always_inline]] inline void add_to(float* sum, const float* term, std::int64_t n) {
-#pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) sum[i] += term[i];
-}
-
 /// Bytes of one fp32 row a worker, in whole cache lines.
-std::int64_t row_bytes(std::int64_t width) {
-    return (width + floats_per_line - 1) / floats_per_line * floats_per_line * std::int64_t{sizeof(float)};
-}
+std::int64_t row_bytes(std::int64_t width) { return padded_floats(width) * std::int64_t{sizeof(float)}; }
 
 class EmbeddingKernels final : public OnednnKernels {
   public:
@@ -32,7 +25,7 @@ class EmbeddingKernels final : public OnednnKernels {
           vocabulary_(op.vocabulary),
           width_(op.features),
           positions_(view.request.batch * view.input.elements().value),
-          lines_((width_ + floats_per_line - 1) / floats_per_line),
+          lines_(padded_floats(width_) / floats_per_line),
           dtype_(view.output_dtype()),
           workers_(workers_for(positions_ * width_, positions_)),
           column_workers_(workers_for((positions_ + vocabulary_) * width_, lines_)) {

@@ -13,10 +13,21 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/bfloat16.hpp"
 #include "runtime/core/dtype.hpp"
 
 namespace trireme::onednn {
+
+/// Floats of a row of `n` of them with the padding that brings the next row to a cache line of its own.
+[[nodiscard]] inline std::int64_t padded_floats(std::int64_t n) {
+    return aligned(Elements(n), DType::f32).value;
+}
+
+[[gnu::always_inline]] inline void add_to(float* sum, const float* term, std::int64_t n) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) sum[i] += term[i];
+}
 
 [[gnu::always_inline]] inline void widen(const std::uint16_t* from, std::int64_t n, float* to) {
 #pragma omp simd

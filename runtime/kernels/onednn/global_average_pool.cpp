@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/kernels/onednn/channel_loops.hpp"
+#include "runtime/kernels/onednn/float_values.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
 
 namespace trireme::onednn {
@@ -30,7 +31,7 @@ class GlobalAveragePoolKernels final : public OnednnKernels {
         : OnednnKernels(view),
           batch_(view.request.batch),
           channels_(view.output[0]),
-          stride_((channels_ + floats_per_line - 1) / floats_per_line * floats_per_line),
+          stride_(padded_floats(channels_)),
           positions_(view.input[0] * view.input[1]),
           input_(view.input_dtype()),
           output_(view.output_dtype()) {
@@ -76,7 +77,6 @@ class GlobalAveragePoolKernels final : public OnednnKernels {
     }
 
   private:
-    static constexpr std::int64_t floats_per_line = 16;
     static constexpr std::int64_t block = 64;  ///< positions whose sum is formed in fp32
 
     struct Room {

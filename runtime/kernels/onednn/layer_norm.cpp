@@ -7,6 +7,7 @@
 // (Ba, Kiros and Hinton, "Layer Normalization", 2016.)
 #include <cmath>
 
+#include "runtime/kernels/onednn/float_values.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
 
 namespace trireme::onednn {
@@ -55,7 +56,7 @@ class LayerNormKernels final : public OnednnKernels {
           eps_(static_cast<float>(op.eps)),
           rows_(view.rows()),
           width_(view.input[view.input.rank() - 1]),
-          stride_((width_ + floats_per_line - 1) / floats_per_line * floats_per_line),
+          stride_(padded_floats(width_)),
           input_(view.input_dtype()),
           output_(view.output_dtype()),
           workers_(workers_for(rows_ * width_, rows_)) {
@@ -127,7 +128,6 @@ class LayerNormKernels final : public OnednnKernels {
     }
 
   private:
-    static constexpr std::int64_t floats_per_line = 16;
     static constexpr std::int64_t rows_per_block = 64;
     /// Both gradients, each as a total and as the sum of the block of rows at hand: the error then grows with
     /// the number of blocks, not of rows.

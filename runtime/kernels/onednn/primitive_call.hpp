@@ -8,6 +8,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/dtype.hpp"
 
 namespace trireme::onednn {
@@ -46,7 +47,7 @@ class ScratchLayout {
     /// Offset of the next part.
     std::int64_t take(std::size_t bytes) {
         const std::int64_t offset = total_;
-        total_ += static_cast<std::int64_t>((bytes + 63) / 64 * 64);
+        total_ += aligned(Bytes(static_cast<std::int64_t>(bytes))).value;
         return offset;
     }
     std::int64_t take(const dnnl::memory::desc& desc) { return take(desc.get_size()); }

@@ -49,6 +49,14 @@ TEST(RankSplitTest, NobodyIsNamedWhereRanksWaitInTurnOrHardly) {
         straggler_of({split_of(0, {.compute = 1, .straggler_wait = 0.03}), split_of(1, {.compute = 1})}));
 }
 
+TEST(RankSplitTest, NobodyIsNamedWhereNothingWasTrained) {
+    RankSplit first = split_of(0, {});
+    RankSplit second = split_of(1, {});
+    EXPECT_FALSE(straggler_of({first, second}));
+    first.steps = second.steps = 0;
+    EXPECT_FALSE(straggler_of({first, second}));
+}
+
 TEST(RankSplitTest, ColumnsAddUpAndTheRestIsSaid) {
     RankSplit split = split_of(3, {.data_wait = 1,
                                    .compute = 2,
