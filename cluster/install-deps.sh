@@ -5,7 +5,6 @@
 #
 #   cluster/install-deps.sh            install what is missing
 #   cluster/install-deps.sh --check    only say what is missing; exit code 1 when anything is
-#   cluster/install-deps.sh --report   also what jobs/report.py draws with; nothing else needs it
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,8 +16,8 @@ library_packages=(openmpi-bin libopenmpi-dev libhdf5-dev hdf5-tools libboost-pro
     libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev libsodium-dev libhwloc-dev zlib1g-dev
     libjpeg62-turbo-dev libpng-dev libicu-dev)
 # pip fetches the oneDNN wheels, Python unpacks them and runs tests, which write HDF5 files and images as others do.
-test_packages=(libgtest-dev libgmock-dev clang-format python3 python3-pip python3-h5py python3-pil)
-report_packages=(python3-matplotlib)
+# jobs/report.py draws with matplotlib.
+test_packages=(libgtest-dev libgmock-dev clang-format python3 python3-pip python3-h5py python3-pil python3-matplotlib)
 packages=("${build_packages[@]}" "${library_packages[@]}" "${test_packages[@]}")
 
 # The newest wheels that need libgomp alone: later ones bring 2.6 GB of SYCL. Their hashes are those of PyPI.
@@ -106,12 +105,11 @@ check_only=no
 case ${1:-} in
 '') ;;
 --check) check_only=yes ;;
---report) packages+=("${report_packages[@]}") ;;
 -h | --help)
-    sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
-*) fail "unknown argument '$1' (there are --check and --report)" ;;
+*) fail "unknown argument '$1' (there is --check)" ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

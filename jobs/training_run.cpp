@@ -123,8 +123,9 @@ void TrainingRun::train() {
     progress_.finish();
     if (stopped_) progress_.message(fmt::format("a signal asks to stop: saving step {}", position_.step));
     save();
+    const double stopped_before = saver_->seconds_stopped();
     saver_->finish();
-    split_.checkpoint += saver_->seconds_stopped();
+    stood_still(saver_->seconds_stopped() - stopped_before);
     loop_seconds_ = seconds_since(begin) - evaluation_seconds_;
     steps_.close_data();
 }
@@ -175,7 +176,7 @@ void TrainingRun::compare_replicas() {
     if (!every || position_.step % *every != 0 || comm_.size() == 1) return;
     const auto begin = Clock::now();
     check_replicas(state_, position_.step, comm_, Deadline::in_seconds(step_deadline_));
-    split_.checkpoint += seconds_since(begin);
+    stood_still(seconds_since(begin));
 }
 
 void TrainingRun::end_of_epoch() {
@@ -265,7 +266,17 @@ void TrainingRun::judge_progress() {
     }
 }
 
-void TrainingRun::save() { saver_->save(position_, metrics_here()); }
+void TrainingRun::save() {
+    const double before = saver_->seconds_stopped();
+    saver_->save(position_, metrics_here());
+    stood_still(saver_->seconds_stopped() - before);
+}
+
+/// For a save or a check of replicas: in the split of the run, and in that of the record to come.
+void TrainingRun::stood_still(double seconds) {
+    split_.checkpoint += seconds;
+    split_since_log_.checkpoint += seconds;
+}
 
 void TrainingRun::write_trace() {
     if (job_.spec().telemetry.trace_steps == 0) return;

@@ -44,6 +44,7 @@ class TrainingRun {
     void evaluate_val();
     void judge_progress();
     void save();
+    void stood_still(double seconds);
     [[nodiscard]] Metrics metrics_here() const;
     void set_step_deadline();
     void align_trace();
@@ -80,7 +81,7 @@ class TrainingRun {
     double loss_since_log_ = 0;
     std::int64_t samples_since_log_ = 0;
     std::int64_t steps_since_log_ = 0;
-    StepTimes split_since_log_;
+    StepTimes split_since_log_;  ///< of rank 0's next record
     std::chrono::steady_clock::time_point begin_;
 };
 

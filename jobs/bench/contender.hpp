@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,17 +27,24 @@ class Contender {
     [[nodiscard]] virtual const std::string& name() const = 0;
     /// One step that does not count, then `steps` that do. All ranks call it.
     [[nodiscard]] virtual Turn take_turn(std::int64_t steps) = 0;
-    /// Peak resident memory of this rank's process; of ours, that of all contenders that are ours.
-    [[nodiscard]] virtual Bytes peak_memory() = 0;
+    /// Samples of a step, of all ranks.
+    [[nodiscard]] virtual std::int64_t batch() const = 0;
+    /// Peak resident memory of this rank's process; none where another contender lives in it too, because
+    /// then nobody can tell whose it is.
+    [[nodiscard]] virtual std::optional<Bytes> peak_memory() = 0;
 };
 
 /// All turns of one contender.
 struct Record {
     std::string name;
+    std::int64_t batch = 0;            ///< samples of a step, of all ranks
     std::vector<double> seconds;       ///< of all steps
     std::vector<double> turn_medians;  ///< seconds of a step, by turn
     StepTimes times;
-    Bytes peak_memory{};
+    std::optional<Bytes> peak_memory;  ///< none where the process was shared
+
+    /// By the median step.
+    [[nodiscard]] double samples_per_second() const;
 };
 
 /// How the first contender compares with another: by turn, the other's median step over the first one's.
@@ -46,6 +54,7 @@ struct Ratio {
     double median = 0;
     double p10 = 0;
     double p90 = 0;
+    std::optional<double> memory;  ///< the first one's peak over the other's, where both have a process alone
 };
 [[nodiscard]] Ratio ratio_of(const Record& first, const Record& other);
 

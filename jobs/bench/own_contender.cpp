@@ -9,8 +9,9 @@ constexpr double step_deadline = 1800;  // seconds; the first step touches all m
 
 }  // namespace
 
-OwnContender::OwnContender(std::string name, const PlannedJob& job, comm::Communicator& comm)
-    : name_(std::move(name)), job_(job), steps_(job, comm, &op_times_) {
+OwnContender::OwnContender(std::string name, const PlannedJob& job, comm::Communicator& comm,
+                           InProcess process)
+    : name_(std::move(name)), job_(job), process_(process), steps_(job, comm, &op_times_) {
     steps_.state().initialise(job.spec().job.seed);
     steps_.open_data(position_.cursor);
 }
@@ -34,7 +35,10 @@ Turn OwnContender::take_turn(std::int64_t steps) {
     return turn;
 }
 
-Bytes OwnContender::peak_memory() { return peak_resident_memory(); }
+std::optional<Bytes> OwnContender::peak_memory() {
+    if (process_ == InProcess::shared) return std::nullopt;
+    return peak_resident_memory();
+}
 
 const OpTimes& OwnContender::time_instructions(std::int64_t steps) {
     const VirtualShards& shards = job_.plan().shards();

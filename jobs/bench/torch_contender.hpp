@@ -23,13 +23,15 @@ struct TorchSetup {
 
 class TorchContender final : public Contender {
   public:
-    /// Starts the peer with the job's model, batch, threads, precision and optimizer, and waits until it has
-    /// warmed up. Throws ConfigError where the peer does not know the model, or its network is not the job's.
+    /// Starts the peer with the job's model and its shapes and loss, batch, threads, precision and optimizer,
+    /// and waits until it has warmed up. Throws ConfigError where the peer does not build what the job says,
+    /// or its network is not the job's.
     TorchContender(const TorchSetup& setup, const PlannedJob& job, int rank);
 
     [[nodiscard]] const std::string& name() const override { return name_; }
     [[nodiscard]] Turn take_turn(std::int64_t steps) override;
-    [[nodiscard]] Bytes peak_memory() override { return peak_memory_; }
+    [[nodiscard]] std::int64_t batch() const override { return batch_; }
+    [[nodiscard]] std::optional<Bytes> peak_memory() override { return peak_memory_; }
     /// "2.15.0", as the peer tells it.
     [[nodiscard]] const std::string& version() const { return version_; }
 
@@ -37,6 +39,7 @@ class TorchContender final : public Contender {
     std::string name_;
     PeerProcess process_;
     std::string version_;
+    std::int64_t batch_;
     Bytes peak_memory_{};
 };
 

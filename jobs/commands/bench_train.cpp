@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "jobs/agreement.hpp"
+#include "jobs/bench/meeting_folder.hpp"
 #include "jobs/bench/own_contender.hpp"
 #include "jobs/bench/torch_contender.hpp"
 #include "jobs/commands/commands.hpp"
@@ -96,25 +96,13 @@ std::string python_of(const Arguments& arguments) {
     return peer.substr(6);
 }
 
-/// Where the processes of the peer meet: named by rank 0, for all.
-fs::path meeting_place(comm::Communicator& comm) {
-    const std::string mine = comm.host() + '\n' + fmt::format("/tmp/trireme-peer-{}", ::getpid());
-    const auto all = comm.all_gather(mine, "peer's meeting place", Deadline::in_seconds(turn_deadline));
-    const std::vector<std::string> first = split(all.front(), '\n');
-    for (const std::string& text : all) {
-        if (split(text, '\n').front() != first.front())
-            throw ConfigError(
-                "command line: --peer: its processes meet in a file: keep all ranks on one host");
-    }
-    return first.back();
-}
-
 void add_peers(std::vector<std::unique_ptr<Contender>>& contenders, const Arguments& arguments,
-               const PlannedJob& job, comm::Communicator& comm, Measured& measured) {
+               const PlannedJob& job, comm::Communicator& comm, const MeetingFolder& meeting,
+               Measured& measured) {
     TorchSetup setup;
     setup.python = python_of(arguments);
     setup.script = script_of(arguments);
-    setup.meeting = meeting_place(comm);
+    setup.meeting = meeting.file();
     for (const std::string& mode : torch_modes(comm.size())) {
         setup.mode = mode;
         auto contender = std::make_unique<TorchContender>(setup, job, comm.rank());
@@ -131,16 +119,22 @@ Measured measure(const Arguments& arguments, const PlannedJob& job, const Planne
                  comm::Communicator& comm) {
     Measured measured;
     const bool alone = other == nullptr && !arguments.has("peer");
+    const InProcess process = other == nullptr ? InProcess::alone : InProcess::shared;
     measured.steps = whole_number(arguments, "steps", "20", 1, 1 << 24);
     measured.rounds = whole_number(arguments, "rounds", alone ? "1" : "10", 1, 1 << 20);
+    // Outlives the contenders: their processes meet in it.
+    std::optional<MeetingFolder> meeting;
     std::vector<std::unique_ptr<Contender>> contenders;
-    auto own = std::make_unique<OwnContender>("ours", job, comm);
+    auto own = std::make_unique<OwnContender>("ours", job, comm, process);
     OwnContender& ours = *own;
     contenders.push_back(std::move(own));
     if (other != nullptr)
         contenders.push_back(
-            std::make_unique<OwnContender>("ours, " + arguments.value("against"), *other, comm));
-    if (arguments.has("peer")) add_peers(contenders, arguments, job, comm, measured);
+            std::make_unique<OwnContender>("ours, " + arguments.value("against"), *other, comm, process));
+    if (arguments.has("peer")) {
+        meeting.emplace(comm, Deadline::in_seconds(turn_deadline));
+        add_peers(contenders, arguments, job, comm, *meeting, measured);
+    }
     const auto meet = [&] {
         std::this_thread::sleep_for(pause_before_turn);
         comm.barrier("turn", Deadline::in_seconds(turn_deadline));
@@ -154,24 +148,30 @@ Measured measure(const Arguments& arguments, const PlannedJob& job, const Planne
     const Record& record = measured.records.front();
     measured.ranks = gather_splits(record.times, static_cast<std::int64_t>(record.seconds.size()),
                                    record.times.total, comm, Deadline::in_seconds(turn_deadline));
-    if (!arguments.has("ops")) return measured;
+    if (arguments.has("ops")) {
+        meet();
+        measured.ops = op_rows(job, comm.rank(), ours.time_instructions(measured.steps));
+        meet();
+        measured.roofline =
+            measure_roofline(job.spec().job.device, job.selection().threads(), compute_dtype(job));
+    }
+    // Rank 0 removes the meeting place: by then the peers of all ranks have ended.
+    contenders.clear();
     meet();
-    measured.ops = op_rows(job, comm.rank(), ours.time_instructions(measured.steps));
-    meet();
-    measured.roofline =
-        measure_roofline(job.spec().job.device, job.selection().threads(), compute_dtype(job));
     return measured;
 }
 
-ordered_json record_json(const Record& record, std::int64_t batch) {
+ordered_json record_json(const Record& record) {
     const double median = quantile(record.seconds, 0.5);
-    return {{"name", record.name},
-            {"step_ms",
-             {{"median", median * 1e3},
-              {"p10", quantile(record.seconds, 0.1) * 1e3},
-              {"p90", quantile(record.seconds, 0.9) * 1e3}}},
-            {"samples_per_s", static_cast<double>(batch) / median},
-            {"peak_memory_bytes", record.peak_memory.value}};
+    return {
+        {"name", record.name},
+        {"batch", record.batch},
+        {"step_ms",
+         {{"median", median * 1e3},
+          {"p10", quantile(record.seconds, 0.1) * 1e3},
+          {"p90", quantile(record.seconds, 0.9) * 1e3}}},
+        {"samples_per_s", record.samples_per_second()},
+        {"peak_memory_bytes", record.peak_memory ? ordered_json(record.peak_memory->value) : ordered_json()}};
 }
 
 ordered_json ops_json(const Measured& measured) {
@@ -204,8 +204,7 @@ ordered_json as_json(const Measured& measured, const PlannedJob& job) {
         {"step_time_split", split_json(measured.ranks.front().times, measured.ranks.front().steps)},
         {"ranks", ranks_json(measured.ranks)},
         {"waited_for", waited_for_json(measured.ranks)}};
-    for (const Record& record : measured.records)
-        json["contenders"].push_back(record_json(record, job.spec().data.batch));
+    for (const Record& record : measured.records) json["contenders"].push_back(record_json(record));
     json["ratios"] = ordered_json::array();
     const Record& ours = measured.records.front();
     for (std::size_t c = 1; c < measured.records.size(); ++c) {
@@ -215,8 +214,7 @@ ordered_json as_json(const Measured& measured, const PlannedJob& job) {
                                   {"median", ratio.median},
                                   {"p10", ratio.p10},
                                   {"p90", ratio.p90},
-                                  {"memory", static_cast<double>(ours.peak_memory.value) /
-                                                 static_cast<double>(other.peak_memory.value)}});
+                                  {"memory", ratio.memory ? ordered_json(*ratio.memory) : ordered_json()}});
     }
     if (!measured.torch_version.empty()) json["torch"] = measured.torch_version;
     if (measured.ops.empty()) return json;
@@ -237,8 +235,10 @@ void print_text(const Measured& measured, const PlannedJob& job) {
         const double median = quantile(record.seconds, 0.5);
         fmt::print("{:<52} {:>10.3f} {:>10.3f} {:>10.3f} {:>12.1f} {:>12}\n", record.name, median * 1e3,
                    quantile(record.seconds, 0.1) * 1e3, quantile(record.seconds, 0.9) * 1e3,
-                   static_cast<double>(job.spec().data.batch) / median, human_bytes(record.peak_memory));
+                   record.samples_per_second(), record.peak_memory ? human_bytes(*record.peak_memory) : "-");
     }
+    if (!measured.records.front().peak_memory)
+        fmt::print("memory: -: contenders that are ours share a process, so that no figure is one's own\n");
     for (std::size_t c = 1; c < measured.records.size(); ++c) {
         const Ratio ratio = ratio_of(measured.records.front(), measured.records[c]);
         fmt::print("{} takes {:.3f} times as long as ours ({:.3f} to {:.3f})\n", ratio.to, ratio.median,

@@ -1,10 +1,12 @@
 """`trireme bench` as a user starts it. The peer is a stand-in that answers as torch_peer.py does, so that no torch is needed."""
 
 import json
+import pathlib
+import subprocess
 import sys
 import unittest
 
-from tests.support.trireme_cli import CliTest, run
+from tests.support.trireme_cli import REPOSITORY, CliTest, run
 
 # Says that each step took 1000 s, and writes down when it was asked.
 PEER = """\
@@ -14,6 +16,7 @@ print(json.dumps({"version": "stand-in", "parameters": PARAMETERS}), flush=True)
 for line in sys.stdin:
     steps = json.loads(line)["steps"]
     with open(LOG, "a") as log:
+        print(options["meeting"], file=open(MEETING, "a"))
         print(options["mode"], options["rank"], options["batch"], options["threads"], options["precision"], options["lr"], steps, file=log)
     print(json.dumps({"seconds": [1000.0] * steps, "loss": 1, "peak_bytes": 12345}), flush=True)
     ENDING
@@ -22,15 +25,16 @@ PARAMETERS = 784 * 32 + 32 + 32 * 10 + 10
 
 
 class BenchTest(CliTest):
-    def bench(self, *more, ranks=None):
-        done = run("bench", "train", self.job(), "--steps", 3, "--json", *more, ranks=ranks)
+    def bench(self, *more, ranks=None, environment=None):
+        done = run("bench", "train", self.job(), "--steps", 3, "--json", *more, ranks=ranks, environment=environment)
         self.assertEqual(done.code, 0, done)
         self.assertFalse((self.folder / "run").exists(), "no run folder is left behind")
         return json.loads(done.out)
 
     def peer(self, parameters=PARAMETERS, ending=""):
         path = self.folder / "peer.py"
-        path.write_text(PEER.replace("PARAMETERS", str(parameters)).replace("LOG", repr(str(self.folder / "log"))).replace("ENDING", ending))
+        text = PEER.replace("ENDING", ending).replace("PARAMETERS", str(parameters))
+        path.write_text(text.replace("LOG", repr(str(self.folder / "log"))).replace("MEETING", repr(str(self.folder / "meeting"))))
         return "--peer", f"torch={sys.executable}", "--peer-script", path
 
     def test_alone(self):
@@ -50,6 +54,24 @@ class BenchTest(CliTest):
         ratio = found["ratios"][0]
         self.assertLessEqual(ratio["p10"], ratio["median"])
         self.assertLessEqual(ratio["median"], ratio["p90"])
+        self.assertIsNone(ratio["memory"])
+        self.assertEqual([c["peak_memory_bytes"] for c in found["contenders"]], [None, None])
+
+    def test_samples_are_counted_by_each_ones_batch(self):
+        found = self.bench("--against", "--data.batch 60", "--rounds", 2, *self.peer())
+        self.assertEqual([c["batch"] for c in found["contenders"]], [30, 60, 30, 30])
+        for one in found["contenders"]:
+            self.assertAlmostEqual(one["samples_per_s"], one["batch"] * 1e3 / one["step_ms"]["median"], delta=1e-6 * one["samples_per_s"])
+        # Two of ours share a process; the peers do not.
+        self.assertEqual([c["peak_memory_bytes"] for c in found["contenders"]], [None, None, 12345, 12345])
+        self.assertEqual([r["memory"] for r in found["ratios"]], [None] * 3)
+
+    def test_shared_memory_is_nobodys_in_the_table(self):
+        done = run("bench", "train", self.job(), "--steps", 2, "--rounds", 1, "--against", "--data.batch 60")
+        self.assertEqual(done.code, 0, done)
+        ours = [line for line in done.out.splitlines() if line.startswith("ours")]
+        self.assertEqual([line.split()[-1] for line in ours[:2]], ["-", "-"], done.out)
+        self.assertIn("share a process", done.out)
 
     def test_mistakes_in_the_other_settings(self):
         done = run("bench", "train", self.job(), "--against", "--job.deterministik canonical")
@@ -71,10 +93,39 @@ class BenchTest(CliTest):
         self.assertEqual(" ".join(turn[0] for turn in turns), "e c e c e c c e")
 
     def test_peers_of_ranks(self):
-        found = self.bench(*self.peer(), "--rounds", 2, ranks=2)
+        (self.folder / "tmp").mkdir()
+        found = self.bench(*self.peer(ending="open(options['meeting'], 'a').close()"), "--rounds", 2, ranks=2, environment={"TMPDIR": str(self.folder / "tmp")})
         self.assertEqual([c["name"] for c in found["contenders"]], ["ours", "torch ddp"])
         ranks = sorted(line.split()[1] for line in (self.folder / "log").read_text().splitlines())
         self.assertEqual(ranks, ["0"] * 3 + ["1"] * 3)
+        # They meet in one place of their own, of which nothing is left.
+        meetings = set((self.folder / "meeting").read_text().split())
+        self.assertEqual([pathlib.Path(meeting).parents[1] for meeting in meetings], [self.folder / "tmp"])
+        self.assertEqual(list((self.folder / "tmp").iterdir()), [])
+
+    def test_the_peer_is_told_what_the_network_does(self):
+        self.bench(*self.peer(ending="json.dump(options, open(LOG, 'w'))"), "--rounds", 1, "--model.label_smoothing", 0.1)
+        told = json.loads((self.folder / "log").read_text())
+        names = ("model", "sample", "classes", "heads", "dropout", "loss", "label-smoothing")
+        self.assertEqual([told[name] for name in names], ["mlp", "28x28x1", "10", "0", "0", "softmax_cross_entropy", "0.1"])
+
+    def test_the_peer_refuses_what_it_does_not_build(self):
+        known = dict(mode="eager", model="lenet", sample="28x28x1", classes=10, loss="softmax_cross_entropy", batch=8, threads=1)
+        for changes, pieces in (
+            (dict(sample="32x32x3"), ("lenet takes samples of 28x28x1", "32x32x3")),
+            (dict(model="resnet18-cifar"), ("resnet18-cifar takes samples of 32x32x3",)),
+            (dict(model="vgg16"), ("no model vgg16", "gpt-char")),
+            (dict(model="gpt-char", sample="64", classes=256, heads=5), ("5 heads do not divide",)),
+            (dict(loss="mean_squared_error"), ("no loss mean_squared_error",)),
+            (dict(dropout=1), ("model.dropout = 0",)),
+            (dict(optimizer="lamb"), ("no optimizer lamb",)),
+            (dict(world=3), ("does not divide by 3 ranks",)),
+        ):
+            words = [f"--{name}={value}" for name, value in (known | changes).items()]
+            done = subprocess.run([sys.executable, REPOSITORY / "tests/bench/torch_peer.py", *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            answer = json.loads(done.stdout)
+            for piece in pieces:
+                self.assertIn(piece, answer["error"])
 
     def test_peer_with_another_network(self):
         done = run("bench", "train", self.job(), *self.peer(parameters=7))

@@ -40,7 +40,7 @@ class ReportTest(CliTest):
     def test_a_run_of_two_ranks(self):
         python = python_that_draws()
         if python is None:
-            self.skipTest("matplotlib is not installed: cluster/install-deps.sh --report")
+            self.skipTest("matplotlib is not installed: cluster/install-deps.sh installs it")
         done = run("train", self.job(), "--job.name", "a<b>&c", ranks=2, environment={"TRIREME_FAULT": "slow-data:rank=1:step=0:ms=20"})
         self.assertEqual(done.code, 0, done)
         made = self.report(self.folder / "run", python)
@@ -60,7 +60,7 @@ class ReportTest(CliTest):
     def test_no_run_folder(self):
         python = python_that_draws()
         if python is None:
-            self.skipTest("matplotlib is not installed: cluster/install-deps.sh --report")
+            self.skipTest("matplotlib is not installed: cluster/install-deps.sh installs it")
         made = self.report(self.folder, python)
         self.assertNotEqual(made.returncode, 0)
         self.assertIn("is no run folder", made.stderr)

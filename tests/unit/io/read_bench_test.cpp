@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "runtime/core/error.hpp"
 #include "tests/support/tiny_source.hpp"
@@ -14,6 +16,17 @@ namespace {
 
 class ReadBenchTest : public testing::Test {
   protected:
+    /// By the system's own call: a file system in memory has nowhere else to keep its files.
+    void ask_the_system_to_forget() const {
+        for (const auto& entry : std::filesystem::directory_iterator(info_.folder)) {
+            const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+            ASSERT_GE(file, 0);
+            EXPECT_EQ(::fsync(file), 0);
+            EXPECT_EQ(::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
+            ::close(file);
+        }
+    }
+
     test::TemporaryFolder folder_;
     DataSetInfo info_ = test::write_tiny_data_set(folder_ / "set", {40000, 12345, 0, 9000});
 };
@@ -35,10 +48,12 @@ TEST_F(ReadBenchTest, EveryByteOnceWithAnyNumberOfWorkers) {
 TEST_F(ReadBenchTest, TellsWhetherTheFilesAreInMemory) {
     (void)read_files(info_, 1);
     EXPECT_EQ(read_files(info_, 1).cached_before, 1.0) << "what was just read is in memory";
+    ask_the_system_to_forget();
+    if (read_files(info_, 1).cached_before == 1.0)
+        GTEST_SKIP() << "a file system that forgets nothing: " << info_.folder.string();
+    EXPECT_EQ(read_files(info_, 1).cached_before, 1.0);
     forget_cached(info_);
-    const double share = read_files(info_, 1).cached_before;
-    EXPECT_GE(share, 0);  // a file system in memory forgets nothing
-    EXPECT_LE(share, 1);
+    EXPECT_LT(read_files(info_, 1).cached_before, 1.0);
 }
 
 TEST_F(ReadBenchTest, DamageIsFound) {

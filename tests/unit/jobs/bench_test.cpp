@@ -21,7 +21,11 @@ class Scripted final : public Contender {
         turn.times.compute = static_cast<double>(steps);
         return turn;
     }
-    [[nodiscard]] Bytes peak_memory() override { return Bytes(taken_); }
+    [[nodiscard]] std::int64_t batch() const override { return static_cast<std::int64_t>(8 * seconds_); }
+    [[nodiscard]] std::optional<Bytes> peak_memory() override {
+        if (name_ == "c") return std::nullopt;
+        return Bytes(seconds_ > 1 ? 4 * taken_ : taken_);
+    }
 
   private:
     std::string name_;
@@ -41,12 +45,17 @@ TEST(ContenderTest, EveryRoundBeginsWithAnotherAndRatiosAreTakenByTurn) {
     EXPECT_EQ(records[1].seconds.size(), 12u);
     EXPECT_EQ(records[1].turn_medians, (std::vector<double>{5.0, 12.5, 20.0, 27.5}));
     EXPECT_EQ(records[1].times.compute, 12);
-    EXPECT_EQ(records[1].peak_memory, Bytes(12));
+    EXPECT_EQ(records[1].peak_memory, Bytes(48));
+    EXPECT_EQ(records[1].batch, 20);
+    EXPECT_DOUBLE_EQ(records[1].samples_per_second(), 20 / quantile(records[1].seconds, 0.5))
+        << "by its own batch";
     // All grow slower from turn to turn by the same factor: by turn, b takes 2.5 times as long as a.
     const Ratio ratio = ratio_of(records[0], records[1]);
     EXPECT_EQ(ratio.to, "b");
     EXPECT_DOUBLE_EQ(ratio.median, 2.5);
     EXPECT_DOUBLE_EQ(ratio.p10, 2.5);
+    EXPECT_EQ(ratio.memory, 0.25);
+    EXPECT_FALSE(ratio_of(records[0], records[2]).memory) << "c shares its process";
     EXPECT_DOUBLE_EQ(ratio_of(records[0], records[2]).p90, 0.5);
 }
 
