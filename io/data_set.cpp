@@ -92,22 +92,22 @@ std::int64_t windows_in(std::int64_t tokens, std::int64_t context) {
 
 DataSetInfo with_windows(DataSetInfo stream, std::int64_t context) {
     ensure(stream.is_stream() && stream.context == 0 && context >= 1, "windows of a stream as it is stored");
-    std::int64_t longest = 0;
     for (auto& [name, split] : stream.splits) {
+        std::int64_t longest = 0;
         split.samples = 0;
         for (BlockRef& block : split.blocks) {
-            if (name == "train") longest = std::max(longest, block.samples);
+            longest = std::max(longest, block.samples);
             block.tokens = block.samples;
             block.samples = windows_in(block.tokens, context);
             split.samples += block.samples;
         }
         std::erase_if(split.blocks, [](const BlockRef& block) { return block.samples == 0; });
-    }
-    if (longest > 0 && stream.splits["train"].samples == 0) {
+        if (longest == 0 || split.samples > 0) continue;
         throw ConfigError(fmt::format(
-            "model.context = {}: no block of {} has two windows of so many tokens: the longest has {}; "
-            "take a context of {} or less, or import a longer text",
-            context, stream.folder.string(), longest, longest / 2));
+            "model.context = {}: no block of split '{}' of {} has two windows of so many tokens: the longest "
+            "has {}; "
+            "take a context of {} or less, or import a longer text or more of it for this split (--split)",
+            context, name, stream.folder.string(), longest, longest / 2));
     }
     stream.context = context;
     stream.sample_shape = Shape{context};

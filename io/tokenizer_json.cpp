@@ -14,6 +14,8 @@ using Table = Tokenizer::Table;
 
 constexpr std::size_t most_added = 1024;
 constexpr std::size_t longest_token = 4096;
+constexpr std::size_t most_added_bytes = 16384;  ///< of all together: each is looked for in the text
+constexpr int deepest_nesting = 16;              ///< a tokenizer.json has 6
 
 [[noreturn]] void refuse(const std::string& file, const std::string& what) {
     throw DataError(
@@ -79,6 +81,9 @@ void require_known_form(const json& document, const std::string& file) {
         refuse(file, "its pre-tokenizer adds a space in front");
     if (!flag_member(*before, "use_regex", true))
         refuse(file, "its pre-tokenizer does not use GPT-2's pattern");
+    if (const json* after = member(document, "post_processor");
+        after != nullptr && text_member(*after, "type") != "ByteLevel")
+        refuse(file, "has a post-processor that adds tokens");
     const json* model = member(document, "model");
     if (model == nullptr || text_member(*model, "type") != "BPE") refuse(file, "its model is not BPE");
     for (const char* name : {"dropout", "unk_token"}) {
@@ -158,8 +163,12 @@ class TableReader {
         if (list == nullptr) return;
         if (!list->is_array() || list->size() > most_added)
             refuse(file_, fmt::format("added_tokens is no list of at most {}", most_added));
+        std::size_t bytes = 0;
         for (const json& item : *list) {
             const std::string text = text_member(item, "content");
+            bytes += text.size();
+            if (bytes > most_added_bytes)
+                refuse(file_, fmt::format("added_tokens have more than {} bytes in all", most_added_bytes));
             const json* number = member(item, "id");
             if (text.empty() || text.size() > longest_token || number == nullptr)
                 refuse(file_, "an added token has no content or no id");
@@ -231,7 +240,13 @@ class TableReader {
 }  // namespace
 
 Tokenizer::Table Tokenizer::Table::from_json(std::string_view text, const std::string& file) {
-    const json document = json::parse(text, nullptr, false);
+    // A document of brackets alone would take a hundred times its size in memory.
+    const auto shallow = [&](int depth, json::parse_event_t, const json&) {
+        if (depth > deepest_nesting)
+            refuse(file, fmt::format("is nested deeper than {} levels", deepest_nesting));
+        return true;
+    };
+    const json document = json::parse(text, shallow, false);
     if (document.is_discarded() || !document.is_object()) refuse(file, "is not a JSON object");
     require_known_form(document, file);
     return TableReader(document, file).read();

@@ -33,6 +33,9 @@ std::string json_of(const auto& value) {
 }
 
 /// All but the hashes, which are made from the copy.
+std::string mode_of(const JobSpec& spec) { return spec.job.canonical ? "canonical" : "fast"; }
+std::string precision_of(const JobSpec& spec) { return spec.precision.bf16 ? "bf16" : "fp32"; }
+
 io::CheckpointMeta meta_of(const PlannedJob& job, const Position& position, const Metrics& metrics) {
     const io::DataSetInfo& data = *job.data();
     nlohmann::json libraries = nlohmann::json::object();
@@ -48,6 +51,8 @@ io::CheckpointMeta meta_of(const PlannedJob& job, const Position& position, cons
         {"batch", json_of(job.spec().data.batch)},
         {"virtual_shards", json_of(job.plan().shards().shards())},
         {"optimizer", json_of(job.spec().optimizer.name)},
+        {"deterministic", json_of(mode_of(job.spec()))},
+        {"precision", json_of(precision_of(job.spec()))},
         {"data_set", json_of(data.fingerprint)},
         // What a prediction needs of the data that the network was trained on.
         {"sample_shape", json_of(data.sample_shape.dims())},
@@ -110,6 +115,8 @@ void warn_of_other_kernels(const io::CheckpointReader& reader, const fs::path& f
                       folder.string(), key, found->second, now);
     };
     differs("device", json_of(job.device().kind()));
+    differs("deterministic", json_of(mode_of(job.spec())));
+    differs("precision", json_of(precision_of(job.spec())));
     if (job.spec().job.canonical) differs("threads", json_of(job.selection().threads()));
 }
 

@@ -203,6 +203,11 @@ TEST_F(Text, WrongUseIsTold) {
     const DataSetInfo info = import();
     EXPECT_THAT(message_of([&] { static_cast<void>(with_windows(info, 10'000)); }),
                 HasSubstr("take a context of 8192 or less"));
+    DataSetInfo short_val = info;  // enough to train on, but there would never be an evaluation
+    short_val.splits.at("val").blocks.resize(1);
+    short_val.splits.at("val").blocks.front().samples = 50;
+    EXPECT_THAT(message_of([&] { static_cast<void>(with_windows(short_val, 40)); }),
+                HasSubstr("no block of split 'val'"));
     const auto fails = [&](const TextSource& source, const ImportOptions& options) {
         return message_of([&] { static_cast<void>(import_text(source, folder_ / "other", options)); });
     };

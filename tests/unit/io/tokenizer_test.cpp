@@ -90,6 +90,15 @@ TEST(Tokenizer, RefusesWhatWouldGiveOtherTokens) {
     EXPECT_THAT(with("/model/merges/0", json::array({"zz", "qq"})),
                 HasSubstr("merge 0 (\"zz\" and \"qq\") is not of tokens"));
     EXPECT_THAT(with("/added_tokens/0/lstrip", true), HasSubstr("\"<|endoftext|>\" has lstrip"));
+    EXPECT_THAT(with("/post_processor", {{"type", "TemplateProcessing"}}),
+                HasSubstr("post-processor that adds tokens"));
+    json many = json::array();
+    for (int i = 0; i < 5; ++i)
+        many.push_back({{"id", i}, {"content", std::string(4000, static_cast<char>('a' + i))}});
+    EXPECT_THAT(with("/added_tokens", many), HasSubstr("added_tokens have more than 16384 bytes"));
+    json deep = 1;
+    for (int i = 0; i < 20; ++i) deep = json::array({deep});
+    EXPECT_THAT(with("/other", deep), HasSubstr("is nested deeper than 16 levels"));
     json without = good;
     without["model"]["vocab"].erase("q");
     EXPECT_NE(mistake(without), "none");
