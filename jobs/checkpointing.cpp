@@ -32,10 +32,10 @@ std::string json_of(const auto& value) {
     return nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// All but the hashes, which are made from the copy.
 std::string mode_of(const JobSpec& spec) { return spec.job.canonical ? "canonical" : "fast"; }
 std::string precision_of(const JobSpec& spec) { return spec.precision.bf16 ? "bf16" : "fp32"; }
 
+/// All but the hashes, which are made from the copy.
 io::CheckpointMeta meta_of(const PlannedJob& job, const Position& position, const Metrics& metrics) {
     const io::DataSetInfo& data = *job.data();
     nlohmann::json libraries = nlohmann::json::object();

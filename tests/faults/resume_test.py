@@ -142,6 +142,11 @@ class ResumeTest(CliTest):
         self.assertEqual(shown["step"], 7)
         self.assertIn("optimizer/exp_avg_sq/fc1.weight", [tensor["name"] for tensor in shown["tensors"]])
 
+    def test_another_precision_is_told(self):
+        self.train("run", "--job.stop_at", 10)
+        done = self.train("run", "--precision.compute", "bf16")
+        self.assertIn("saved with precision \"fp32\", now \"bf16\"", done.err)
+
     def test_checkpoint_of_another_seed_or_batch_is_refused(self):
         self.train("run", "--job.stop_at", 5)
         self.expect(run("train", self.job(), "--job.output", self.folder / "run", *MOMENTUM, "--job.seed", 9), 2, "job.seed = 0, the job says 9")
