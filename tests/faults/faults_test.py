@@ -8,15 +8,7 @@ import unittest
 
 import h5py
 
-from tests.support.trireme_cli import JOB, CliTest, run, write_idx
-
-
-def flip_bit(path, offset):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 4]))
+from tests.support.trireme_cli import JOB, CliTest, flip_bit, run, write_idx
 
 
 class FaultsTest(CliTest):

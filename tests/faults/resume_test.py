@@ -15,7 +15,7 @@ import unittest
 import h5py
 import numpy
 
-from tests.support.trireme_cli import BINARY, JOB, REPOSITORY, CliTest, mpi_command, mpi_scratch, mpi_variables, run
+from tests.support.trireme_cli import BINARY, JOB, REPOSITORY, CliTest, flip_bit, mpi_command, mpi_scratch, mpi_variables, run
 
 MOMENTUM = ("--optimizer.momentum", "0.9")
 ALL = os.environ.get("TRIREME_TEST_ALL") == "1"
@@ -29,14 +29,6 @@ def losses(folder):
 
 def steps(folder):
     return sorted(int(p.name[5:]) for p in (folder / "checkpoints").glob("step-*") if (p / "DONE").exists())
-
-
-def flip_bit(path, offset):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 4]))
 
 
 def part_of(folder, step):

@@ -50,6 +50,15 @@ def mpi_variables(scratch, environment=None):
     )
 
 
+def flip_bit(path, offset):
+    """Damages one byte of a file."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 4]))
+
+
 def run(*arguments, ranks=None, environment=None, timeout=120, prefix=()):
     """trireme ARGUMENTS, under mpirun when `ranks` is given. A command that outlives `timeout` fails the test."""
     command = [*([] if ranks is None else mpi_command(ranks)), *prefix, BINARY, *map(str, arguments)]
