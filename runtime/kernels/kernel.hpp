@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -99,13 +98,19 @@ class NodeKernels {
     virtual void backward_input(Stream& stream, const KernelBuffers& b) = 0;
 };
 
+/// A provider's answer about a node: its kernels, or why it has none (null kernels, and a reason).
+struct KernelOffer {
+    std::unique_ptr<NodeKernels> kernels;
+    std::string refusal;
+};
+
 class KernelProvider {
   public:
     virtual ~KernelProvider() = default;
     [[nodiscard]] virtual std::string_view name() const = 0;
-    /// Why this provider does not take the node; empty when it does.
-    [[nodiscard]] virtual std::optional<std::string> refuses(const KernelRequest& request) const = 0;
-    [[nodiscard]] virtual std::unique_ptr<NodeKernels> make(const KernelRequest& request) const = 0;
+    /// Whether a library takes a node is known only when its kernels have been made: so one question, one
+    /// making.
+    [[nodiscard]] virtual KernelOffer offer(const KernelRequest& request) const = 0;
 };
 
 }  // namespace trireme

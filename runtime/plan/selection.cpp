@@ -41,13 +41,13 @@ const Selection::Choice& Selection::choice(layers::NodeId node, std::int64_t bat
 
     Choice made;
     for (const auto& provider : *providers_) {
-        if (const auto reason = provider->refuses(request)) {
-            made.refusals.push_back(fmt::format("{}: {}", provider->name(), *reason));
-            continue;
+        KernelOffer offer = provider->offer(request);
+        if (offer.kernels != nullptr) {
+            made.provider = provider->name();
+            made.kernels = std::move(offer.kernels);
+            break;
         }
-        made.provider = provider->name();
-        made.kernels = provider->make(request);
-        break;
+        made.refusals.push_back(fmt::format("{}: {}", provider->name(), offer.refusal));
     }
     if (made.kernels == nullptr) {
         throw ConfigError(fmt::format("no kernel provider takes node {} ({}) with {} samples: {}",

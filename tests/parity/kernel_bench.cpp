@@ -217,14 +217,14 @@ KernelRequest KernelBench::request(bool training, bool input_gradient) const {
     return r;
 }
 
-std::optional<std::string> KernelBench::refusal() const { return provider_.refuses(request(true, true)); }
-std::string KernelBench::describe() const { return provider_.make(request(true, true))->describe(); }
+std::string KernelBench::refusal() const { return provider_.offer(request(true, true)).refusal; }
+std::string KernelBench::describe() const { return provider_.offer(request(true, true)).kernels->describe(); }
 Results KernelBench::train() { return run(request(true, true)); }
 Results KernelBench::infer() { return run(request(false, false)); }
 Results KernelBench::train_first_layer() { return run(request(true, false)); }
 
 Results KernelBench::run(const KernelRequest& r) {
-    const std::unique_ptr<NodeKernels> kernels = provider_.make(r);
+    const std::unique_ptr<NodeKernels> kernels = provider_.offer(r).kernels;
     const KernelNeeds needs = kernels->needs();
     Device& device = *backend_.device;
     const std::unique_ptr<Stream> stream = device.make_stream();

@@ -36,7 +36,7 @@ class KernelBench {
                 int threads);
 
     /// Why the provider does not take the op; empty when it does.
-    [[nodiscard]] std::optional<std::string> refusal() const;
+    [[nodiscard]] std::string refusal() const;
     /// Forward, then all backward passes.
     [[nodiscard]] Results train();
     /// Forward of kernels that were made for inference; gradients stay empty.

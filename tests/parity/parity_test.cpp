@@ -79,8 +79,8 @@ class Parity : public testing::TestWithParam<int> {
                     SCOPED_TRACE(fmt::format("{}: {}, batch {}", provider->name(), op_case.name(), batch));
                     KernelBench bench(backend, *provider, op_case, batch, GetParam());
                     ++asked;
-                    if (const auto refusal = bench.refusal()) {
-                        refusals.insert(*refusal);
+                    if (const std::string refusal = bench.refusal(); !refusal.empty()) {
+                        refusals.insert(refusal);
                         continue;
                     }
                     ++taken;
@@ -159,7 +159,7 @@ TEST(Providers, TheLastTakesEverything) {
     EXPECT_EQ(last.name(), "reference");
     for (const auto& cases : all_cases()) {
         for (const OpCase& op_case : cases) {
-            EXPECT_EQ(KernelBench(backend, last, op_case, 1, 1).refusal(), std::nullopt) << op_case.name();
+            EXPECT_EQ(KernelBench(backend, last, op_case, 1, 1).refusal(), "") << op_case.name();
         }
     }
 }
@@ -173,7 +173,7 @@ TEST(Providers, TheFirstRefusesNoneOfTheseShapes) {
     for (const auto& cases : all_cases()) {
         for (const OpCase& op_case : cases) {
             const KernelBench bench(backend, first, op_case, op_case.batches.back(), 1);
-            EXPECT_EQ(bench.refusal(), std::nullopt) << op_case.name();
+            EXPECT_EQ(bench.refusal(), "") << op_case.name();
         }
         EXPECT_FALSE(KernelBench(backend, first, cases.front(), 1, 1).describe().empty());
     }
@@ -187,7 +187,7 @@ TEST(Providers, TheFirstRefusesNoneOfTheseShapesInBf16) {
           dropout_cases(), joining_cases(), global_average_cases(), embedding_cases(), attention_cases()}) {
         for (const OpCase& op_case : in_bf16(cases)) {
             const KernelBench bench(backend, *backend.providers.front(), op_case, op_case.batches.back(), 1);
-            EXPECT_EQ(bench.refusal(), std::nullopt) << op_case.name();
+            EXPECT_EQ(bench.refusal(), "") << op_case.name();
         }
     }
 }

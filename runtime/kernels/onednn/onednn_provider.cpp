@@ -1,5 +1,6 @@
 #include "runtime/kernels/onednn/onednn_provider.hpp"
 
+#include <optional>
 #include <type_traits>
 #include <variant>
 
@@ -45,19 +46,15 @@ std::optional<std::string> refuse_by_scratch(const KernelNeeds& needs, Bytes cap
                        human_bytes(cap));
 }
 
-/// The kernels, or why there are none.
-struct Attempt {
-    std::unique_ptr<NodeKernels> kernels;
-    std::string reason;
-};
+}  // namespace
 
-Attempt attempt(const KernelRequest& request) {
+KernelOffer OnednnProvider::offer(const KernelRequest& request) const {
     ensure(request.graph != nullptr && request.batch >= 1, "a kernel request has a graph and a batch");
     const NodeView view(request);
     if (layers::is_view(view.node.op)) return {nullptr, "a view needs no kernel"};
     if (auto reason = refuse_by_shape(view)) return {nullptr, *reason};
     cpu::use_kernel_threads(request.threads);
-    Attempt result;
+    KernelOffer result;
     try {
         std::visit(
             [&](const auto& op) {
@@ -74,23 +71,6 @@ Attempt attempt(const KernelRequest& request) {
         return {nullptr, *reason};
     }
     return result;
-}
-
-}  // namespace
-
-std::optional<std::string> OnednnProvider::refuses(const KernelRequest& request) const {
-    Attempt result = attempt(request);
-    if (result.kernels) return std::nullopt;
-    return std::move(result.reason);
-}
-
-std::unique_ptr<NodeKernels> OnednnProvider::make(const KernelRequest& request) const {
-    Attempt result = attempt(request);
-    if (!result.kernels) {
-        throw DeviceError(fmt::format("oneDNN has no kernels for node '{}': {}",
-                                      request.graph->node(request.node).name, result.reason));
-    }
-    return std::move(result.kernels);
 }
 
 namespace onednn {

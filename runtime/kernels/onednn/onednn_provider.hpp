@@ -2,7 +2,7 @@
 // views. What was measured to choose each implementation is in docs/kernels-cpu.md.
 //
 // Invariants: a launch creates no primitive, resolves no name and allocates no tensor; primitives, memory
-// objects and argument lists are made by make(), a launch only sets pointers. Results are functions of the
+// objects and argument lists are made by offer(), a launch only sets pointers. Results are functions of the
 // operands, the batch and the thread count, bit for bit, on one instruction set and one version of oneDNN.
 // Activations are plain NHWC; parameters and their gradients plain row-major, and the layouts that oneDNN
 // prefers for weights are copies in scratch.
@@ -15,11 +15,9 @@ namespace trireme {
 class OnednnProvider final : public KernelProvider {
   public:
     [[nodiscard]] std::string_view name() const override { return "onednn"; }
-    /// Refuses views, tensors that are not fp32, shapes that oneDNN has no primitive for, and nodes whose
-    /// scratch is above request.workspace_cap.
-    [[nodiscard]] std::optional<std::string> refuses(const KernelRequest& request) const override;
-    /// Throws DeviceError with the reason where refuses() gives one.
-    [[nodiscard]] std::unique_ptr<NodeKernels> make(const KernelRequest& request) const override;
+    /// Refuses views, element types other than fp32 and bf16, shapes that oneDNN has no primitive for, and
+    /// nodes whose scratch is above request.workspace_cap.
+    [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override;
 };
 
 namespace onednn {

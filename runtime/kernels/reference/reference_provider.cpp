@@ -233,11 +233,9 @@ class ReferenceKernels final : public NodeKernels {
 
 }  // namespace
 
-std::optional<std::string> ReferenceProvider::refuses(const KernelRequest&) const { return std::nullopt; }
-
-std::unique_ptr<NodeKernels> ReferenceProvider::make(const KernelRequest& request) const {
+KernelOffer ReferenceProvider::offer(const KernelRequest& request) const {
     ensure(request.graph != nullptr && request.batch >= 1, "a kernel request has a graph and a batch");
-    return std::make_unique<ReferenceKernels>(request);
+    return {std::make_unique<ReferenceKernels>(request), ""};
 }
 
 }  // namespace trireme

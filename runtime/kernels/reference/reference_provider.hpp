@@ -9,8 +9,7 @@ namespace trireme {
 class ReferenceProvider final : public KernelProvider {
   public:
     [[nodiscard]] std::string_view name() const override { return "reference"; }
-    [[nodiscard]] std::optional<std::string> refuses(const KernelRequest& request) const override;
-    [[nodiscard]] std::unique_ptr<NodeKernels> make(const KernelRequest& request) const override;
+    [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override;
 };
 
 }  // namespace trireme

@@ -24,7 +24,7 @@ struct Launch {
     Launch(const NodeCase& c, std::int64_t batch, int threads)
         : graph(graph_of(c)),
           operands(graph, batch, 3),
-          kernels(OnednnProvider{}.make(request_of(graph, batch, threads))),
+          kernels(OnednnProvider{}.offer(request_of(graph, batch, threads)).kernels),
           memory(graph, operands, kernels->needs(), batch, RunMode{.threads = threads}) {}
 
     void step() {
@@ -161,14 +161,14 @@ TEST(KernelsRefusal, ScratchOverTheCapIsNamed) {
         graph_of({"conv", Conv2d{.out_channels = 50, .kernel = {5, 5}, .bias = true}, {12, 12, 20}});
     KernelRequest request = request_of(graph, 8, 2);
     request.workspace_cap = Bytes(1024);
-    EXPECT_THAT(OnednnProvider{}.refuses(request).value_or(""),
+    EXPECT_THAT(OnednnProvider{}.offer(request).refusal,
                 ::testing::AllOf(HasSubstr("workspace of"), HasSubstr("over the cap of 1.0 KiB")));
-    EXPECT_THROW((void)OnednnProvider{}.make(request), DeviceError);
+    EXPECT_EQ(OnednnProvider{}.offer(request).kernels, nullptr);
 }
 
 TEST(KernelsRefusal, ViewsAreNotForKernels) {
     const layers::ModelGraph graph = graph_of({"flatten", layers::Flatten{}, {2, 2, 1}});
-    EXPECT_THAT(OnednnProvider{}.refuses(request_of(graph, 1, 1)).value_or(""), HasSubstr("view"));
+    EXPECT_THAT(OnednnProvider{}.offer(request_of(graph, 1, 1)).refusal, HasSubstr("view"));
 }
 
 TEST(KernelsRefusal, OtherTargetTypesAreNamed) {
@@ -180,7 +180,7 @@ TEST(KernelsRefusal, OtherTargetTypesAreNamed) {
         laid = false;  // the graph already refuses such a target
     }
     if (laid) {
-        EXPECT_THAT(OnednnProvider{}.refuses(request_of(graph, 1, 1)).value_or(""), HasSubstr("i64"));
+        EXPECT_THAT(OnednnProvider{}.offer(request_of(graph, 1, 1)).refusal, HasSubstr("i64"));
     }
 }
 
@@ -188,7 +188,7 @@ TEST(KernelsRefusal, InferenceNeedsNoBackwardMemory) {
     const layers::ModelGraph graph = graph_of({"pool", Pool2d{}, {8, 8, 4}});
     KernelRequest request = request_of(graph, 8, 1);
     request.training = false;
-    const KernelNeeds needs = OnednnProvider{}.make(request)->needs();
+    const KernelNeeds needs = OnednnProvider{}.offer(request).kernels->needs();
     EXPECT_EQ(needs.saved.value, 0);
     EXPECT_EQ(needs.backward_scratch.value, 0);
     EXPECT_FALSE(needs.backward_reads_input);

@@ -171,7 +171,7 @@ class KernelsProvider : public ::testing::TestWithParam<NodeCase> {
 TEST_P(KernelsProvider, OnednnAgreesWithReference) {
     const layers::ModelGraph graph = graph_of(GetParam());
     const OnednnProvider provider;
-    EXPECT_EQ(provider.refuses(request_of(graph, 3, 1)).value_or(""), "");
+    EXPECT_EQ(provider.offer(request_of(graph, 3, 1)).refusal, "");
     compare(provider, graph, 1, {.threads = 1}, 1e-5);
     compare(provider, graph, 5, {.threads = 2}, 1e-5);
     compare(provider, graph, 12, {.threads = 3}, 1e-5);
@@ -206,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(Ops, KernelsProvider, ::testing::ValuesIn(all_cases()),
 TEST(KernelsReferenceProvider, TakesFlatten) {
     const layers::ModelGraph graph = graph_of({"flatten", layers::Flatten{}, {2, 3, 4}});
     const Operands operands(graph, 3, 1);
-    EXPECT_FALSE(ReferenceProvider{}.refuses(request_of(graph, 3, 1)).has_value());
+    EXPECT_EQ(ReferenceProvider{}.offer(request_of(graph, 3, 1)).refusal, "");
     const Results results = run_kernels(graph, ReferenceProvider{}, operands, 3, 1);
     EXPECT_TRUE(same_bits(results.output, operands.inputs[0]));
     EXPECT_TRUE(same_bits(results.d_inputs[0], operands.d_output));

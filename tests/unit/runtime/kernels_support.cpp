@@ -187,7 +187,7 @@ Results run_kernels(const layers::ModelGraph& graph, const KernelProvider& provi
                     std::int64_t batch, const RunMode& mode) {
     KernelRequest request = request_of(graph, batch, mode.threads);
     request.training = mode.training;
-    const auto kernels = provider.make(request);
+    const auto kernels = provider.offer(request).kernels;
     const KernelNeeds needs = kernels->needs();
     CpuStream stream;
     LaunchMemory memory(graph, operands, needs, batch, mode);
