@@ -7,4 +7,8 @@ function(trireme_box name)
   target_include_directories(trireme_${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(trireme_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})
   target_precompile_headers(trireme_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.hpp)
+  # By far the heaviest header, and those who use it do so in many files.
+  if("nlohmann_json::nlohmann_json" IN_LIST ARG_PRIVATE_DEPENDS)
+    target_precompile_headers(trireme_${name} PRIVATE <nlohmann/json.hpp>)
+  endif()
 endfunction()

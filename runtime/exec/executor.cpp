@@ -194,7 +194,7 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     const Action& action = instruction.source->action;
     if (scope.drill_delay > 0)
         std::this_thread::sleep_for(std::chrono::duration<double>(std::exchange(scope.drill_delay, 0)));
-    if (std::holds_alternative<Forward>(action)) {
+    if (std::holds_alternative<Forward>(action) || std::holds_alternative<Recompute>(action)) {
         instruction.kernels->forward(*stream_, instruction.buffers);
     } else if (const auto* pack = std::get_if<PackWeights>(&action)) {
         if (pack->for_backward) {
