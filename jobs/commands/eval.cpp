@@ -47,7 +47,7 @@ int run_eval(const Arguments& arguments) {
     return run_joined(job.spec().deadline.join, {}, [&](comm::Communicator& comm) {
         agree(job, comm);
         // Nothing is updated here: the plain optimizer has no state to make room for.
-        ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device().memory());
+        ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device());
         const std::filesystem::path checkpoint =
             agree_on_named(arguments.value("checkpoint"), job.spec().deadline.checkpoint, comm);
         restore_for_evaluation(state, checkpoint);

@@ -100,7 +100,7 @@ int write_text(const Arguments& arguments, const PlannedJob& job, GenerationSetu
     const std::string& prompt = arguments.value("prompt");
     std::vector<std::int32_t> tokens = tokenizer.encode(prompt);
 
-    ModelState state(graph, job.plan().buckets(), job.spec().optimizer, job.device().memory());
+    ModelState state(graph, job.plan().buckets(), job.spec().optimizer, job.device());
     restore_for_evaluation(
         state, agree_on_named(arguments.value("checkpoint"), job.spec().deadline.checkpoint, comm));
     Executor executor(executor_parts(job, comm, state));

@@ -120,7 +120,7 @@ int predict_joined(const Arguments& arguments, const RankJob& asked, comm::Commu
     const io::DataSetInfo input = open_input(arguments.value("input"), job, trained);
 
     // Nothing is updated here: the plain optimizer has no state to make room for.
-    ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device().memory());
+    ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device());
     restore_for_evaluation(state, checkpoint);
     ExecutorParts parts = executor_parts(job, comm, state);
     // Not divided by the ranks: a sample then meets the same kernel sizes on any number of them.

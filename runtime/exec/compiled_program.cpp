@@ -143,10 +143,10 @@ class CompiledProgram::Binder {
         }
         b.output = activation(n.output, mb, pass(n.output));
         for (layers::ParamId p : n.params)
-            b.params.push_back(reinterpret_cast<const std::byte*>(memory_.state->param(p).data()));
+            b.params.push_back(reinterpret_cast<const std::byte*>(memory_.state->device_param(p)));
         if (n.output != graph_.loss()) b.d_output = find(Kind::gradient, selection_.root_of(n.output), mb);
         for (layers::BufferId buffer : n.buffers) {
-            b.buffers.push_back(reinterpret_cast<const std::byte*>(memory_.state->buffer(buffer).data()));
+            b.buffers.push_back(reinterpret_cast<const std::byte*>(memory_.state->device_buffer(buffer)));
         }
         b.saved = find(Kind::saved, id, mb, pass(n.output));
         b.scratch = find(Kind::scratch, at_, Microbatch(0));

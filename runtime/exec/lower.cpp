@@ -190,8 +190,11 @@ Program lower_training(const Selection& selection, const GradBuckets& buckets, c
     Lowering lowering(selection, program);
     const int bucket_count = static_cast<int>(buckets.buckets().size());
     if (shape.microbatches.empty()) {
-        lowering.emit(ClearGradients{});
-        for (int b = 0; b < bucket_count; ++b) lowering.emit(ReduceBucket{b}, {}, {{Token::Kind::sum, b}});
+        std::vector<Token> cleared;
+        for (int b = 0; b < bucket_count; ++b) cleared.push_back({Token::Kind::gradients, b});
+        lowering.emit(ClearGradients{}, {}, cleared);
+        for (int b = 0; b < bucket_count; ++b)
+            lowering.emit(ReduceBucket{b}, {cleared[static_cast<std::size_t>(b)]}, {{Token::Kind::sum, b}});
     } else if (shape.leaves) {
         lower_leaves(lowering, buckets, *shape.leaves);
     } else {

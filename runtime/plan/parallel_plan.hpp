@@ -75,6 +75,10 @@ class ParallelPlan {
 
     /// Elements of a rank's gradient memory: slots of the bucket arena, and scratch of the canonical sums.
     [[nodiscard]] Elements gradient_elements(int rank) const;
+    /// Elements of the gradient memory that kernels write: the slots alone.
+    [[nodiscard]] Elements device_gradients(int rank) const {
+        return buckets_.arena_elements() * slots(rank);
+    }
     /// Canonical mode: where the operands of each bucket's sum lie; `scratch` is that of `rank`.
     [[nodiscard]] std::vector<comm::CanonicalLayout> canonical_layouts(int rank, StepKind kind) const;
     [[nodiscard]] Program program(int rank, StepKind kind) const;

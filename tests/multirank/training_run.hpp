@@ -110,7 +110,7 @@ class TrainingTest : public testing::Test {
         verify(plan);
         OptimizerSpec optimizer;
         optimizer.momentum = 0.9;
-        ModelState state(graph, plan.buckets(), optimizer, backend.device->memory());
+        ModelState state(graph, plan.buckets(), optimizer, *backend.device);
         state.initialise(3);
         StepGuard guard(NanPolicy::stop);
         ExecutorParts parts;

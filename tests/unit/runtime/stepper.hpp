@@ -24,7 +24,7 @@ class Stepper {
           backend_(make_backend(device, threads)),
           selection_(graph_, backend_.providers, SelectionOptions{.threads = threads}),
           plan_(selection_, {.data = 1, .batch = batch, .microbatches = microbatches}, 1, std::nullopt),
-          state_(graph_, plan_.buckets(), optimizer_, backend_.device->memory()),
+          state_(graph_, plan_.buckets(), optimizer_, *backend_.device),
           world_(comm::in_process_world(1, comm::CommOptions{})),
           x_(static_cast<std::size_t>(batch * graph_.tensor(graph_.input()).shape.elements().value)),
           y_(static_cast<std::size_t>(batch)) {
