@@ -11,4 +11,6 @@ function(trireme_box name)
   if("nlohmann_json::nlohmann_json" IN_LIST ARG_PRIVATE_DEPENDS)
     target_precompile_headers(trireme_${name} PRIVATE <nlohmann/json.hpp>)
   endif()
+  # Several sources a compiler run where nobody rebuilds one of them: headers and templates are read once.
+  set_target_properties(trireme_${name} PROPERTIES UNITY_BUILD ${TRIREME_UNITY} UNITY_BUILD_BATCH_SIZE 8)
 endfunction()

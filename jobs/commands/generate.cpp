@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t most_tokens = 1'000'000;
 constexpr double highest_temperature = 100;
 
-CommandSyntax syntax() {
+CommandSyntax generate_syntax() {
     CommandSyntax s;
     s.usage =
         "trireme generate JOB --checkpoint DIR --prompt TEXT [--tokens N] [--temperature T] [--seed S] "
@@ -128,6 +128,6 @@ int run_generate(const Arguments& arguments) {
 
 }  // namespace
 
-Command generate_command() { return {"generate", syntax(), run_generate}; }
+Command generate_command() { return {"generate", generate_syntax(), run_generate}; }
 
 }  // namespace trireme::jobs

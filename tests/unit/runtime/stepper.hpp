@@ -11,7 +11,7 @@
 #include "runtime/available_backends.hpp"
 #include "runtime/exec/executor.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 /// One rank, stepping on the same samples of at most five classes.
 class Stepper {
@@ -70,4 +70,4 @@ class Stepper {
     std::int64_t steps_ = 0;
 };
 
-}  // namespace trireme::testing
+}  // namespace trireme::test
