@@ -183,8 +183,8 @@ struct BackwardNeeds {
 [[nodiscard]] BackwardNeeds backward_needs(const Op& op);
 /// The activation that a rewrite has fused behind the op.
 [[nodiscard]] Activation activation_of(const Op& op);
-/// True for ops that multiply their input with their first parameter (conv2d, linear): kernels may want it in
-/// a layout or element type of their own.
+/// True for ops that multiply their input with a parameter (conv2d, linear, feed_forward): kernels may want
+/// it in a layout or element type of their own.
 [[nodiscard]] bool multiplies_weight(const Op& op);
 /// True for ops whose output is the same memory as their input (flatten).
 [[nodiscard]] bool is_view(const Op& op);
