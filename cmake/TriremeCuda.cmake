@@ -93,6 +93,9 @@ set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
 set(CMAKE_CUDA_RUNTIME_LIBRARY None)
 set(CMAKE_CUDA_ARCHITECTURES 80-real 90 CACHE STRING "GPU architectures: code for sm_80 and sm_90, and PTX for what comes after")
 enable_language(CUDA)
+if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 12 and newer have C++20
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+endif()
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
@@ -100,9 +103,9 @@ if(TRIREME_CCACHE)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${TRIREME_CCACHE})
 endif()
 set(CMAKE_CUDA_FLAGS_RELEASE "-O2 -lineinfo")
-# As for C++: warnings are errors (the host pass of nvcc does not stand -Wconversion), and no contraction of a*b+c, so that a
-# kernel's body computes the same on the host. constexpr functions of the standard library may be called on the device.
-add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings;-fmad=false;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra,-Wshadow,-Werror,-ffp-contract=off>")
+# As for C++: warnings of both passes are errors, and there is no contraction of a*b+c, so that a kernel's body computes the same on
+# the host. constexpr functions of the standard library may be called on the device.
+add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings;-fmad=false;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra,-Wconversion,-Wno-sign-conversion,-Wshadow,-Werror,-ffp-contract=off>")
 
 find_file(TRIREME_CUDART_LIBRARY NAMES libcudart.so libcudart.so.13 libcudart.so.12
   PATHS ${toolkit}/lib64 ${toolkit}/lib NO_DEFAULT_PATH REQUIRED)
