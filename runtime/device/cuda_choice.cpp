@@ -1,7 +1,5 @@
 #include "runtime/device/cuda_choice.hpp"
 
-#include <map>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -94,19 +92,6 @@ std::string refusal_of_cudnn(std::int64_t version, std::string_view path) {
 }
 
 int gpu_of(int visible, int local_rank) { return local_rank % visible; }
-
-std::string shared_gpus(std::span<const Occupant> occupants) {
-    std::map<std::pair<std::string, std::string>, std::vector<int>> ranks_of;  // by GPU and host
-    for (const Occupant& occupant : occupants) {
-        if (!occupant.gpu.empty()) ranks_of[{occupant.gpu, occupant.host}].push_back(occupant.rank);
-    }
-    std::string text;
-    for (const auto& [place, ranks] : ranks_of) {
-        if (ranks.size() < 2) continue;
-        text += fmt::format("\n  ranks {} of host {}: {}", fmt::join(ranks, ", "), place.second, place.first);
-    }
-    return text;
-}
 
 std::string out_of_memory(std::string_view gpu, Bytes wanted, Bytes free, Bytes total, Bytes planned) {
     std::string text = fmt::format("{} has no {} to give: {} of its {} are free", gpu, human_bytes(wanted),

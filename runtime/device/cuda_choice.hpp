@@ -53,15 +53,6 @@ struct Surroundings {
 /// launcher that shows every rank its own GPU alone makes it the only visible one.
 [[nodiscard]] int gpu_of(int visible, int local_rank);
 
-/// A rank and the GPU that it took.
-struct Occupant {
-    int rank = 0;
-    std::string host;
-    std::string gpu;  ///< Device::identity; empty: no GPU
-};
-/// Which ranks took one GPU together, one line a GPU; empty when none did.
-[[nodiscard]] std::string shared_gpus(std::span<const Occupant> occupants);
-
 /// What is said when an allocation fails. `free` and `total` of the GPU; `planned`: what the plan says that
 /// the rank needs of it, 0 when it is not known.
 [[nodiscard]] std::string out_of_memory(std::string_view gpu, Bytes wanted, Bytes free, Bytes total,

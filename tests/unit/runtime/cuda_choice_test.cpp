@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/device/sharing.hpp"
+
 namespace trireme::cuda {
 namespace {
 
@@ -67,14 +69,6 @@ TEST(CudaChoice, RanksTakeGpusInTurn) {
     EXPECT_EQ(gpu_of(2, 3), 1);
 }
 
-TEST(CudaChoice, SharedGpusAreListedByHost) {
-    EXPECT_THAT(shared_gpus(std::vector<Occupant>{{0, "a", "GPU-1"}, {1, "a", "GPU-2"}, {2, "b", "GPU-3"}}),
-                IsEmpty());
-    EXPECT_THAT(shared_gpus(std::vector<Occupant>{{0, "a", ""}, {1, "a", ""}}), IsEmpty());  // cores
-    EXPECT_THAT(shared_gpus(std::vector<Occupant>{{0, "a", "GPU-1"}, {1, "a", "GPU-2"}, {2, "a", "GPU-1"}}),
-                AllOf(HasSubstr("ranks 0, 2 of host a: GPU-1"), Not(HasSubstr("GPU-2"))));
-}
-
 TEST(CudaChoice, OutOfMemoryCarriesThePlansFigure) {
     const Bytes total(80 * gib);
     EXPECT_THAT(out_of_memory("GPU 0", Bytes(12 * gib), Bytes(3 * gib), total, Bytes(0)),
@@ -96,6 +90,15 @@ TEST(CudaChoice, LibrariesAreLookedForInOrder) {
     EXPECT_THAT(missing_library("cuDNN", "libcudnn.so.9", std::vector<std::string>{"/a/libcudnn.so.9"}),
                 AllOf(HasSubstr("cuDNN was not found"), HasSubstr("TRIREME_CUDA_LIBRARIES"),
                       HasSubstr("\n  /a/libcudnn.so.9")));
+}
+
+TEST(SharedDevices, AreListedWithTheirRanks) {
+    EXPECT_THAT(
+        shared_devices(std::vector<Occupant>{{0, "a", "GPU-1"}, {1, "a", "GPU-2"}, {2, "b", "GPU-3"}}),
+        IsEmpty());
+    EXPECT_THAT(shared_devices(std::vector<Occupant>{{0, "a", ""}, {1, "a", ""}}), IsEmpty());  // cores
+    EXPECT_EQ(shared_devices(std::vector<Occupant>{{0, "a", "GPU-1"}, {1, "a", "GPU-2"}, {2, "a", "GPU-1"}}),
+              "\n  ranks 0, 2 of host a: GPU-1");
 }
 
 }  // namespace
