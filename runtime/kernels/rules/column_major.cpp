@@ -78,6 +78,21 @@ ColumnProduct column_major(const Product& product) {
     return result;
 }
 
+ProductMemory memory_of(const Product& product, const KernelBuffers& b) {
+    ProductMemory memory;
+    memory.a = address_of(product.b.at, b);
+    memory.b = address_of(product.a.at, b);
+    memory.d = writable(product.d.at, b);
+    if (product.epilogue == Epilogue::sum_a) {
+        memory.sums = writable(product.vector, b);
+    } else {
+        memory.bias = address_of(product.vector, b);
+    }
+    if (product.aux.at) memory.aux = writable(product.aux.at, b);
+    if (product.workspace_size.value > 0) memory.workspace = writable(product.workspace, b);
+    return memory;
+}
+
 std::string ColumnProduct::str() const {
     const std::int64_t inner = transpose_a ? a.rows : a.columns;
     std::string text =

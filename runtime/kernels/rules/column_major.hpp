@@ -48,4 +48,17 @@ struct ColumnProduct {
 /// dimension that the library does not take.
 [[nodiscard]] ColumnProduct column_major(const Product& product);
 
+/// The memory of a product in one launch, by the library's names. What it has not is null.
+struct ProductMemory {
+    const std::byte* a = nullptr;
+    const std::byte* b = nullptr;
+    std::byte* d = nullptr;
+    const std::byte* bias = nullptr;
+    std::byte* sums = nullptr;  ///< of sum_a
+    std::byte* aux = nullptr;
+    std::byte* workspace = nullptr;
+};
+
+[[nodiscard]] ProductMemory memory_of(const Product& product, const KernelBuffers& b);
+
 }  // namespace trireme::cublaslt
