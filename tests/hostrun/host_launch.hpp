@@ -14,7 +14,7 @@
 
 #include "runtime/core/error.hpp"
 #include "runtime/core/host_memory.hpp"
-#include "runtime/device/device.hpp"
+#include "runtime/device/cpu/cpu_device.hpp"
 #include "runtime/kernels/cuda/bodies/block.hpp"
 
 namespace trireme::hostrun {
@@ -55,6 +55,11 @@ class HostStream final : public Stream {
   public:
     explicit HostStream(Order order) : order_(order) {}
     void synchronize() override {}
+    void record(Event&) override {}
+    void wait(Event&) override {}
+    void copy(std::byte* to, const std::byte* from, Bytes size) override {
+        std::memcpy(to, from, static_cast<std::size_t>(size.value));
+    }
     [[nodiscard]] Order order() const { return order_; }
     [[nodiscard]] std::vector<std::byte>& shared_memory() { return shared_; }
 
@@ -141,6 +146,7 @@ class HostRunDevice final : public Device {
     [[nodiscard]] std::unique_ptr<Stream> make_stream() override {
         return std::make_unique<HostStream>(order);
     }
+    [[nodiscard]] std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }
 
     Order order = Order::ascending;
 

@@ -26,6 +26,7 @@ void add_forms(std::vector<OpCase>& cases, O op, const Shape& input,
 struct ToleranceOf {
     Tolerance operator()(const Conv2d&) const { return {2e-6, 2e-6, 1e-5}; }
     Tolerance operator()(const Linear&) const { return {2e-6, 2e-6, 1e-5}; }
+    Tolerance operator()(const layers::FeedForward&) const { return {5e-6, 5e-6, 1e-5}; }
     Tolerance operator()(const layers::Bias&) const { return {1e-7, 0, 1e-5}; }
     Tolerance operator()(const layers::Relu&) const { return {0, 0, 0}; }
     Tolerance operator()(const layers::Tanh&) const { return {1e-6, 1e-6, 0}; }
