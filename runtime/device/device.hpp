@@ -41,6 +41,11 @@ class Device {
     [[nodiscard]] virtual std::string kind() const = 0;
     /// What `inspect`, logs and summaries show: processor, instruction set, threads.
     [[nodiscard]] virtual std::string describe() const = 0;
+    /// What tells this piece of hardware from all others, such as a GPU's UUID: ranks that share one are told
+    /// so. Empty where sharing is the normal case (cores).
+    [[nodiscard]] virtual std::string identity() const { return {}; }
+    /// What the plan says that will be allocated in `memory()`, for the message when there is no more of it.
+    virtual void expect_memory(Bytes) {}
     [[nodiscard]] virtual MemorySpace& memory() = 0;
     [[nodiscard]] virtual std::unique_ptr<Stream> make_stream() = 0;
     [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
