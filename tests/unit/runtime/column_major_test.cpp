@@ -16,7 +16,7 @@
 namespace trireme::cublaslt {
 namespace {
 
-using trireme::testing::ColumnProducts;
+using trireme::test::ColumnProducts;
 using trireme::testing::value_at;
 
 /// A matrix in memory of its own, of which the product reads a part; the rest is NaN.
