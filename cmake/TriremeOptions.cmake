@@ -6,13 +6,15 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
 
 option(TRIREME_BUILD_TESTS "Build the tests" ON)
+option(TRIREME_CUDA "Build the CUDA back end; preset cuda" OFF)
 set(TRIREME_SANITIZE "" CACHE STRING "Sanitizers as -fsanitize takes them; empty for none")
 
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 # Bits must not depend on how a compiler contracts a*b+c: exactness is promised for one build of one source.
-add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wno-sign-conversion -Werror -ffp-contract=off)
+# (What nvcc is told instead is in TriremeCuda.cmake.)
+add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wconversion;-Wshadow;-Wno-sign-conversion;-Werror;-ffp-contract=off>")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1 -fno-omit-frame-pointer")
 if(TRIREME_SANITIZE)

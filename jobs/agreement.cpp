@@ -8,6 +8,7 @@
 #include "cluster/topology.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/device/sharing.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -27,6 +28,24 @@ void compare(const std::vector<nlohmann::json>& ranks) {
         "the ranks do not run the same job; start all of them with the same binary, job file, flags and "
         "data:" +
         differences);
+}
+
+/// Ranks on one GPU share its speed and its memory, which nobody notices unless it is told.
+void judge_sharing(const std::vector<nlohmann::json>& ranks, bool allowed, bool speaks) {
+    std::vector<Occupant> occupants;
+    for (const nlohmann::json& rank : ranks) {
+        occupants.push_back({static_cast<int>(occupants.size()),
+                             cluster::parse_view(rank.at("view").get<std::string>()).host,
+                             rank.at("device").get<std::string>()});
+    }
+    const std::string shared = shared_devices(occupants);
+    if (shared.empty()) return;
+    if (!allowed) {
+        throw DeviceError("ranks took one GPU together:" + shared +
+                          "\nstart no more ranks on a host than it has GPUs (mpirun --map-by ppr:N:node), "
+                          "show each rank its own (CUDA_VISIBLE_DEVICES), or set job.share_device = true");
+    }
+    if (speaks) log::warn("ranks share a GPU, its speed and its memory:{}", shared);
 }
 
 void warn_of_crowding(const std::vector<nlohmann::json>& ranks) {
@@ -55,7 +74,8 @@ void agree(const PlannedJob& job, comm::Communicator& comm) {
     }
     nlohmann::json mine{{"fingerprints", nlohmann::json::object()},
                         {"view", cluster::serialize(cluster::local_view())},
-                        {"threads", job.selection().threads()}};
+                        {"threads", job.selection().threads()},
+                        {"device", job.device().identity()}};
     for (const auto& [name, value] : job.fingerprints()) mine["fingerprints"][name] = value;
     std::vector<nlohmann::json> ranks;
     for (const std::string& text :
@@ -63,6 +83,7 @@ void agree(const PlannedJob& job, comm::Communicator& comm) {
         ranks.push_back(nlohmann::json::parse(text));
     }
     compare(ranks);
+    judge_sharing(ranks, job.spec().job.share_device, comm.rank() == 0);
     if (comm.rank() != 0) return;
     warn_of_crowding(ranks);
     if (!job.spec().precision.bf16) return;

@@ -7,8 +7,8 @@
 
 namespace trireme::jobs {
 
-/// Throws ConfigError on every rank, naming the ranks that differ from rank 0 and in what; warns where
-/// threads exceed cores.
+/// Throws ConfigError on every rank, naming the ranks that differ from rank 0 and in what; DeviceError where
+/// ranks took one GPU together and the job does not allow it. Warns where threads exceed cores.
 void agree(const PlannedJob& job, comm::Communicator& comm);
 
 }  // namespace trireme::jobs

@@ -64,7 +64,7 @@ train() {
 }
 
 step "what Trireme is built from"
-cluster/install-deps.sh
+cluster/install-deps.sh --without-cuda
 
 step "build (the first time takes some minutes)"
 build

@@ -1,63 +1,20 @@
 // The table of the CPU build.
-#include <array>
-
-#include <fmt/format.h>
-
-#include "runtime/available_backends.hpp"
 #include "runtime/core/error.hpp"
-#include "runtime/core/text.hpp"
-#include "runtime/device/cpu/cpu_device.hpp"
-#include "runtime/kernels/onednn/onednn_provider.hpp"
-#include "runtime/kernels/reference/reference_provider.hpp"
+#include "runtime/host_backends.hpp"
 
 namespace trireme {
-namespace {
-
-Backend cpu_backend(int threads) {
-    Backend backend;
-    backend.device = std::make_unique<CpuDevice>("cpu", onednn::instruction_set(), threads);
-    backend.providers.push_back(std::make_unique<OnednnProvider>());
-    backend.providers.push_back(std::make_unique<ReferenceProvider>());
-    return backend;
-}
-
-Backend reference_backend(int threads) {
-    Backend backend;
-    backend.device = std::make_unique<CpuDevice>("reference", "plain loops in fp64", threads);
-    backend.providers.push_back(std::make_unique<ReferenceProvider>());
-    return backend;
-}
-
-}  // namespace
 
 Backend make_backend(const std::string& device_kind, int threads) {
-    if (device_kind == "auto" || device_kind == "cpu") return cpu_backend(threads);
-    if (device_kind == "reference") return reference_backend(threads);
+    if (auto backend = make_host_backend(device_kind == "auto" ? "cpu" : device_kind, threads))
+        return std::move(*backend);
     if (device_kind == "cuda") {
         throw DeviceError(
             "job.device is cuda, but this build has no CUDA back end: set job.device to cpu (or auto), or "
-            "use a "
-            "build of Trireme that was configured with CUDA");
+            "use a build of Trireme that was configured with CUDA (cmake --preset cuda)");
     }
-    const std::array<std::string, 4> kinds{"auto", "cpu", "cuda", "reference"};
-    throw ConfigError(fmt::format("job.device is '{}'{}; it can be auto, cpu, cuda or reference", device_kind,
-                                  did_you_mean(device_kind, kinds)));
+    refuse_device_kind(device_kind);
 }
 
-std::string bf16_caveat(const Device& device) {
-    const std::string set = onednn::instruction_set();
-    if (device.kind() != "cpu" || set.find("bf16") != std::string::npos ||
-        set.find("amx") != std::string::npos || set.find("fp16") != std::string::npos) {
-        return {};
-    }
-    return fmt::format(
-        "precision.compute = bf16: this processor ({}) has no bf16 instructions, so kernels convert to fp32 "
-        "and back; fp32 is faster here, bf16 only smaller",
-        set);
-}
-
-std::vector<std::pair<std::string, std::string>> backend_versions() {
-    return {{"onednn", onednn::version()}, {"instruction_set", onednn::instruction_set()}};
-}
+std::vector<std::pair<std::string, std::string>> backend_versions() { return host_backend_versions(); }
 
 }  // namespace trireme

@@ -2,23 +2,28 @@
 # Sets up, builds and tests everything; the last line is "N passed, N failed, N skipped". Exit code 0 only when nothing
 # failed and every label that must have tests ran some.
 #
-#   tests/run.sh          what every change must pass; under 25 minutes on 2 cores
-#   tests/run.sh --all    with the longer sweeps of the tests that have one (TRIREME_TEST_ALL=1)
+#   tests/run.sh                   what every change must pass; under 25 minutes on 2 cores
+#   tests/run.sh --all             with the longer sweeps of the tests that have one (TRIREME_TEST_ALL=1)
+#   tests/run.sh --without-cuda    without the CUDA tool chain (1 GB where the site has none) and what it proves; counted as
+#                                  a skip
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-case ${1:-} in
-'') ;;
---all) export TRIREME_TEST_ALL=1 ;;
--h | --help)
-    sed -n '2,6s/^# \{0,1\}//p' tests/run.sh
-    exit 0
-    ;;
-*)
-    echo "tests/run.sh: unknown argument '$1' (there is only --all)" >&2
-    exit 2
-    ;;
-esac
+cuda=yes
+for argument in "$@"; do
+    case $argument in
+    --all) export TRIREME_TEST_ALL=1 ;;
+    --without-cuda) cuda=no ;;
+    -h | --help)
+        sed -n '2,8s/^# \{0,1\}//p' tests/run.sh
+        exit 0
+        ;;
+    *)
+        echo "tests/run.sh: unknown argument '$argument' (there are --all and --without-cuda)" >&2
+        exit 2
+        ;;
+    esac
+done
 
 jobs=$(nproc)
 reports=build/test-reports
@@ -33,7 +38,9 @@ if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
 
 # Labels whose tests start processes of their own run one test at a time.
 shared_labels='^(unit|multirank|parity|golden)$'
+required=unit,multirank,mpi,parity,golden,faults
 broken_steps=()
+left_out=()
 
 step() { printf '\n==> %s (%d s)\n' "$*" "$SECONDS"; }
 
@@ -72,7 +79,9 @@ mkdir -p "$reports"
 expected=()
 
 step "set-up"
-cluster/install-deps.sh || broken_steps+=("set-up")
+set_up=(cluster/install-deps.sh)
+[ $cuda = yes ] || set_up+=(--without-cuda)
+"${set_up[@]}" || broken_steps+=("set-up")
 
 if build release all; then
     run_tests release release -L "$shared_labels" --parallel "$jobs"
@@ -80,7 +89,14 @@ if build release all; then
 fi
 if build asan tests_unit tests_multirank; then run_tests asan asan --parallel "$jobs"; fi
 if build tsan tests_threads tests_multirank; then run_tests tsan tsan --parallel "$jobs"; fi
+# Of the CUDA build what has CUDA in it, and the tests that need the tool chain but no GPU; all others ran above.
+if [ $cuda = yes ]; then
+    required+=,deviceless
+    if build cuda trireme tests_deviceless; then run_tests cuda cuda -L '^deviceless$' --parallel "$jobs"; fi
+else
+    left_out+=(--skipped "[cuda] all: --without-cuda was asked for, so nothing is compiled for GPUs or asked of cuDNN and cuBLASLt")
+fi
 
 step "result"
-python3 tests/summarize.py --require unit,multirank,mpi,parity,golden,faults \
-    --broken "$(IFS=,; echo "${broken_steps[*]}")" "${expected[@]}"
+python3 tests/summarize.py --require "$required" --broken "$(IFS=,; echo "${broken_steps[*]}")" \
+    "${left_out[@]}" "${expected[@]}"

@@ -1,8 +1,9 @@
-"""Adds up what ctest reported: summarize.py --require LABELS --broken STEPS REPORT...
+"""Adds up what ctest reported: summarize.py --require LABELS --broken STEPS [--skipped "NAME: REASON"]... REPORT...
 
 REPORT.xml is ctest's JUnit file and REPORT.json its list of tests (ctest --show-only=json-v1), which has the labels.
 Prints what failed, what was skipped and why, and as the last line "N passed, N failed, N skipped". A broken step, a
-missing report and a required label without a test that ran count as one failure each."""
+missing report and a required label without a test that ran count as one failure each; what was left out on request counts as
+one skip."""
 
 import argparse
 import json
@@ -84,10 +85,11 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--require", default="")
     parser.add_argument("--broken", default="")
+    parser.add_argument("--skipped", action="append", default=[])
     parser.add_argument("reports", nargs="*", type=Path)
     arguments = parser.parse_args()
 
-    total = Total()
+    total = Total(skips=list(arguments.skipped))
     for step in filter(None, arguments.broken.split(",")):
         total.failures.append(f"step '{step}' broke")
     for report in arguments.reports:

@@ -26,6 +26,7 @@ int run_train(const Arguments& arguments) {
     verify(job.plan());
     return run_joined(job.spec().deadline.join, job.spec().job.output, [&](comm::Communicator& comm) {
         agree(job, comm);
+        job.device().expect_memory(job.memory(comm.rank()).on_device());
         TrainingRun run(job, comm);
         return run.run();
     });

@@ -29,6 +29,7 @@ struct JobSpec {
         std::optional<std::int64_t> steps;
         std::optional<std::int64_t> stop_at;
         std::string device;
+        bool share_device = false;            ///< ranks may take one GPU together
         bool canonical = false;               ///< same bits on any rank count
         std::optional<std::int64_t> threads;  ///< empty: auto
         std::optional<Bytes> memory_limit;

@@ -1,5 +1,7 @@
 // A device runs kernels in order on streams and owns memory. On CPU a stream runs each kernel at once, on the
-// calling thread with the device's kernel threads; on CUDA it is an asynchronous queue.
+// calling thread with the device's kernel threads; on CUDA it is an asynchronous queue, and events order
+// queues among each other. The host waits for a queue in two ways only: it asks whether an event has passed,
+// or it synchronizes.
 #pragma once
 
 #include <memory>
@@ -9,11 +11,27 @@
 
 namespace trireme {
 
+/// A point in a stream's work. Recording it again moves it.
+class Event {
+  public:
+    virtual ~Event() = default;
+    /// True once all work before its last record has finished.
+    [[nodiscard]] virtual bool done() = 0;
+};
+
 class Stream {
   public:
     virtual ~Stream() = default;
     /// Returns when everything launched so far has finished.
     virtual void synchronize() = 0;
+    /// Moves the event to the end of what has been launched so far.
+    virtual void record(Event& event) = 0;
+    /// What is launched from now on begins after the event's last record. An event that was never recorded is
+    /// a mistake of the caller: devices would not wait at all.
+    virtual void wait(Event& event) = 0;
+    /// Copies between memories of the device and the host, in stream order. Host memory must stay until the
+    /// copy has finished, and be of `Device::staging()` where it is to run beside the host.
+    virtual void copy(std::byte* to, const std::byte* from, Bytes size) = 0;
 };
 
 class Device {
@@ -23,8 +41,21 @@ class Device {
     [[nodiscard]] virtual std::string kind() const = 0;
     /// What `inspect`, logs and summaries show: processor, instruction set, threads.
     [[nodiscard]] virtual std::string describe() const = 0;
+    /// What tells this piece of hardware from all others, such as a GPU's UUID: ranks that share one are told
+    /// so. Empty where sharing is the normal case (cores).
+    [[nodiscard]] virtual std::string identity() const { return {}; }
+    /// What the plan says that will be allocated in `memory()`, for the message when there is no more of it.
+    virtual void expect_memory(Bytes) {}
     [[nodiscard]] virtual MemorySpace& memory() = 0;
     [[nodiscard]] virtual std::unique_ptr<Stream> make_stream() = 0;
+    [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
+    /// True where launches return before their work is done, on memory that the host does not read.
+    [[nodiscard]] virtual bool asynchronous() const { return false; }
+    /// Host memory for copies that run beside the host.
+    [[nodiscard]] virtual MemorySpace& staging() { return memory(); }
+    /// Makes host memory that others own fit for such copies, until `unpin`.
+    virtual void pin(std::byte*, Bytes) {}
+    virtual void unpin(std::byte*) noexcept {}
 };
 
 }  // namespace trireme

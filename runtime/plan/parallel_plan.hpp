@@ -40,9 +40,9 @@ struct MemoryReport {
     Bytes arena{};       ///< activations, their gradients, kernel state and scratch, shared by all programs
     Bytes data{};        ///< batch buffers and block windows of the data pipeline
     Bytes checkpoint{};  ///< copy of the state that is being saved; of the rank that saves
-    [[nodiscard]] Bytes total() const {
-        return parameters + optimizer_state + gradients + arena + data + checkpoint;
-    }
+    [[nodiscard]] Bytes total() const { return on_device() + data + checkpoint; }
+    /// What lies in the memory of the device.
+    [[nodiscard]] Bytes on_device() const { return parameters + optimizer_state + gradients + arena; }
 };
 
 class ParallelPlan {

@@ -10,7 +10,7 @@ FOLDERS = ("runtime", "layers", "comm", "io", "cluster", "jobs", "tests", "cmake
 def main() -> int:
     root, clang_format = Path(sys.argv[1]), sys.argv[2]
     files = [str(path.relative_to(root)) for folder in FOLDERS for path in sorted((root / folder).rglob("*"))
-             if path.suffix in (".hpp", ".cpp")]
+             if path.suffix in (".hpp", ".cpp", ".cu", ".cuh")]
     if len(files) < 20:
         print(f"only {len(files)} sources found under {root}: is this the repository root?")
         return 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from rules import RULES, Source
 
 FOLDERS = ("runtime", "layers", "comm", "io", "cluster", "jobs", "tests", "cmake", "docs")
-ENDINGS = {".hpp", ".cpp", ".sh", ".py", ".cmake", ".md", ".cfg", ".txt"}
+ENDINGS = {".hpp", ".cpp", ".cu", ".cuh", ".sh", ".py", ".cmake", ".md", ".cfg", ".txt"}
 # Prose may be as long as it needs to be.
 PROSE = {".md", ".txt"}
 

@@ -21,7 +21,11 @@ MAY_INCLUDE = {
 
 MAX_LINES = 450
 
-CUDA_PLACES = ("runtime/device/cuda/", "runtime/kernels/cudnn/", "runtime/kernels/cublaslt/", "runtime/kernels/cuda/")
+CUDA_PLACES = ("runtime/device/cuda/", "runtime/kernels/cudnn/", "runtime/kernels/cublaslt/", "runtime/kernels/cuda/",
+               "tests/deviceless/", "tests/gpu/")
+CUDA_TABLE = "runtime/available_backends_cuda.cpp"
+# What lies in those folders and includes no CUDA header, so that every build can test it.
+CUDA_FREE = re.compile(r"runtime/kernels/cuda/(bodies/.*|host_device\.hpp)")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 CONDITIONAL = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif|elifdef)\b(.*)")
@@ -37,7 +41,7 @@ class Source:
 
     @property
     def is_cpp(self) -> bool:
-        return self.path.endswith((".hpp", ".cpp"))
+        return self.path.endswith((".hpp", ".cpp", ".cu", ".cuh"))
 
     @property
     def box(self) -> str:
@@ -84,8 +88,17 @@ def hdf5_header(source: Source) -> Iterator[Violation]:
 
 
 def cuda_headers(source: Source) -> Iterator[Violation]:
-    name = re.compile(r"(.*/)?(cuda|cudnn|cublas|cusparse|curand|nvrtc|nvml|cooperative_groups)\w*(\.h|\.hpp|\.cuh)|cub/.*")
-    return _header_only_in(source, name, CUDA_PLACES)
+    """CUDA's headers, and those of ours that include them, stay in their folders and the table of the CUDA build."""
+    if not source.is_cpp:
+        return
+    theirs = re.compile(r"(.*/)?(cuda|cudnn|cublas|cusparse|curand|nvrtc|nvml|nccl|cooperative_groups)\w*(\.h|\.hpp|\.cuh)|cub/.*")
+    may = source.path.startswith(CUDA_PLACES) and not CUDA_FREE.fullmatch(source.path)
+    for line, _, name in source.includes():
+        if Source(name, "").box:
+            if name.startswith(CUDA_PLACES) and not CUDA_FREE.fullmatch(name) and not may and source.path != CUDA_TABLE:
+                yield Violation(source.path, line, f"{name} includes CUDA and may be included only there and in {CUDA_TABLE}")
+        elif theirs.fullmatch(name) and not may:
+            yield Violation(source.path, line, f"{name} may be included only under {', '.join(CUDA_PLACES)}")
 
 
 def backend_conditionals(source: Source) -> Iterator[Violation]:

@@ -31,6 +31,18 @@ class RulesTest(unittest.TestCase):
             self.assertEqual(broken("cuda_headers", "comm/x.cpp", text), 1, header)
             self.assertEqual(broken("cuda_headers", "runtime/kernels/cudnn/x.cpp", text), 0, header)
         self.assertEqual(broken("cuda_headers", "runtime/x.cpp", '#include "runtime/device/device.hpp"\n'), 0)
+        self.assertEqual(broken("cuda_headers", "runtime/kernels/cuda/x.cu", "#include <cuda_runtime.h>\n"), 0)
+        self.assertEqual(broken("cuda_headers", "runtime/kernels/rules/x.cu", "#include <cuda_runtime.h>\n"), 1)
+
+    def test_headers_of_ours_with_cuda_inside(self):
+        text = '#include "runtime/device/cuda/cuda_device.hpp"\n'
+        self.assertEqual(broken("cuda_headers", "runtime/exec/x.cpp", text), 1)
+        self.assertEqual(broken("cuda_headers", "tests/unit/runtime/x.cpp", text), 1)
+        self.assertEqual(broken("cuda_headers", "runtime/available_backends_cuda.cpp", text), 0)
+        self.assertEqual(broken("cuda_headers", "tests/deviceless/x.cpp", text), 0)
+        free = '#include "runtime/kernels/cuda/bodies/relu.hpp"\n#include "runtime/device/cuda_choice.hpp"\n'
+        self.assertEqual(broken("cuda_headers", "tests/unit/runtime/x.cpp", free), 0)
+        self.assertEqual(broken("cuda_headers", "runtime/kernels/cuda/bodies/relu.hpp", "#include <cuda_fp16.h>\n"), 1)
 
     def test_backend_conditionals(self):
         for line in ("#if TRIREME_WITH_CUDA", "#ifdef __CUDACC__", "#  ifndef HAVE_DNNL", "#elif defined(USE_ONEDNN)"):

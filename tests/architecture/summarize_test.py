@@ -1,12 +1,14 @@
 """tests/run.sh must not call anything passed that did not pass: its adding up is tested on made-up reports."""
 
 import json
+import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
 from summarize import Total, add_report  # noqa: E402
 
 CASES = """<?xml version="1.0" encoding="UTF-8"?><testsuite>
@@ -40,6 +42,12 @@ class SummarizeTest(unittest.TestCase):
 
     def test_skipped_tests_do_not_count_as_run(self):
         self.assertEqual(self.report(CASES).ran["unit"], 3)
+
+    def test_what_was_left_out_counts_as_a_skip(self):
+        result = subprocess.run([sys.executable, TESTS / "summarize.py", "--skipped", "[cuda] all: not wanted"],
+                                capture_output=True, text=True, check=True)
+        self.assertIn("skipped [cuda] all: not wanted\n", result.stdout)
+        self.assertEqual(result.stdout.splitlines()[-1], "0 passed, 0 failed, 1 skipped")
 
     def test_an_empty_or_torn_report_fails(self):
         self.assertEqual(len(self.report("<testsuite/>").failures), 1)

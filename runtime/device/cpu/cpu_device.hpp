@@ -2,14 +2,27 @@
 // threads (kernel_threads.hpp), so a stream has nothing to wait for; memory is the host's.
 #pragma once
 
+#include <cstring>
+
 #include "runtime/core/host_memory.hpp"
 #include "runtime/device/device.hpp"
 
 namespace trireme {
 
+/// Passed as soon as it is recorded, since launches do their work at once.
+class CpuEvent final : public Event {
+  public:
+    [[nodiscard]] bool done() override { return true; }
+};
+
 class CpuStream final : public Stream {
   public:
     void synchronize() override {}
+    void record(Event&) override {}
+    void wait(Event&) override {}
+    void copy(std::byte* to, const std::byte* from, Bytes size) override {
+        std::memcpy(to, from, static_cast<std::size_t>(size.value));
+    }
 };
 
 class CpuDevice final : public Device {
@@ -23,6 +36,7 @@ class CpuDevice final : public Device {
     [[nodiscard]] std::string describe() const override;
     [[nodiscard]] MemorySpace& memory() override { return memory_; }
     [[nodiscard]] std::unique_ptr<Stream> make_stream() override { return std::make_unique<CpuStream>(); }
+    [[nodiscard]] std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }
     [[nodiscard]] int threads() const { return threads_; }
 
   private:

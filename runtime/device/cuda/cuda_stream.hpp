@@ -1,0 +1,53 @@
+// A queue of a GPU, and the events that order queues. Both belong to one device: any thread may ask an event,
+// one thread at a time launches on a stream.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "runtime/device/device.hpp"
+
+namespace trireme {
+
+/// Records no time: it is cheaper, and telemetry measures steps on the host.
+class CudaEvent final : public Event {
+  public:
+    /// Of the current device of the calling thread.
+    CudaEvent();
+    CudaEvent(const CudaEvent&) = delete;
+    CudaEvent& operator=(const CudaEvent&) = delete;
+    ~CudaEvent() override;
+
+    /// Throws DeviceError when work before it failed.
+    [[nodiscard]] bool done() override;
+    [[nodiscard]] cudaEvent_t native() const { return event_; }
+
+  private:
+    friend class CudaStream;
+    cudaEvent_t event_ = nullptr;
+    bool recorded_ = false;  ///< CUDA does not wait for an event that never was: it would hide a mistake
+};
+
+class CudaStream final : public Stream {
+  public:
+    /// Of the current device of the calling thread. It does not wait for the default stream.
+    CudaStream();
+    CudaStream(const CudaStream&) = delete;
+    CudaStream& operator=(const CudaStream&) = delete;
+    ~CudaStream() override;
+
+    void synchronize() override;
+    void record(Event& event) override;
+    void wait(Event& event) override;
+    void copy(std::byte* to, const std::byte* from, Bytes size) override;
+    [[nodiscard]] cudaStream_t native() const { return stream_; }
+
+  private:
+    cudaStream_t stream_ = nullptr;
+};
+
+namespace cuda {
+/// What CUDA calls this stream; the stream must be a CudaStream.
+[[nodiscard]] cudaStream_t native(Stream& stream);
+}  // namespace cuda
+
+}  // namespace trireme
