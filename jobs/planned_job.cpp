@@ -52,6 +52,7 @@ ParallelSpec parallel_spec(const JobSpec& spec, int world) {
     parallel.virtual_shards = spec.parallel.virtual_shards;
     parallel.bucket_bytes = spec.parallel.bucket_bytes;
     parallel.algorithm = spec.parallel.algorithm;
+    parallel.recompute = spec.parallel.recompute;
     parallel.canonical = spec.job.canonical;
     return parallel;
 }

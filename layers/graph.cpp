@@ -200,7 +200,7 @@ Shape ModelGraph::checked_output(const std::string& node_name, const Op& op,
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const TensorSpec& in = tensor(inputs[i]);
         const DType wanted = input_dtype(op, i);
-        if (in.dtype == wanted || (in.dtype == DType::bf16 && wanted == DType::f32)) continue;
+        if (in.dtype == wanted || (is_half(in.dtype) && wanted == DType::f32)) continue;
         throw ConfigError(fmt::format("node {}: {} reads {} as input {}, whose elements are {}, but needs {}",
                                       node_name, name_of(op), in.name, i, name_of(in.dtype),
                                       name_of(wanted)));
@@ -231,7 +231,7 @@ TensorId ModelGraph::append(Node node, const Shape& output) {
 }
 
 void ModelGraph::store_as(TensorId id, DType dtype) {
-    ensure(dtype == DType::f32 || dtype == DType::bf16, "activations are stored as fp32 or bf16");
+    ensure(dtype == DType::f32 || is_half(dtype), "activations are stored as fp32, bf16 or fp16");
     const auto maker =
         std::find_if(nodes_.begin(), nodes_.end(), [id](const Node& node) { return node.output == id; });
     ensure(maker != nodes_.end() && !is_view(maker->op), "only a node that computes chooses an element type");

@@ -88,8 +88,8 @@ class ModelGraph {
     ParamId add_param(ParamSpec spec);
     /// The same for a buffer.
     BufferId add_buffer(BufferSpec spec);
-    /// Stores the output of a node, and its gradient, as `dtype` (fp32 or bf16) from now on; what the op
-    /// means does not change. The output of a view has the type of its input and cannot have another.
+    /// Stores the output of a node, and its gradient, as `dtype` (fp32, bf16 or fp16) from now on; what the
+    /// op means does not change. The output of a view has the type of its input and cannot have another.
     void store_as(TensorId id, DType dtype);
 
     [[nodiscard]] const std::string& name() const { return name_; }
@@ -155,7 +155,7 @@ class ModelGraph {
 /// sample.
 [[nodiscard]] bool is_loss(const Op& op);
 /// Element type of input `index`: i32 for the class index of a loss and the symbols of an embedding, else
-/// fp32, which a bf16 tensor serves too.
+/// fp32, which a bf16 or fp16 tensor serves too.
 [[nodiscard]] DType input_dtype(const Op& op, std::size_t index);
 /// Shape of the output of `op` for these inputs (per sample). Throws ConfigError that names the shapes.
 [[nodiscard]] Shape infer_shape(const Op& op, const std::vector<Shape>& inputs);
@@ -183,8 +183,8 @@ struct BackwardNeeds {
 [[nodiscard]] BackwardNeeds backward_needs(const Op& op);
 /// The activation that a rewrite has fused behind the op.
 [[nodiscard]] Activation activation_of(const Op& op);
-/// True for ops that multiply their input with their first parameter (conv2d, linear): kernels may want it in
-/// a layout or element type of their own.
+/// True for ops that multiply their input with a parameter (conv2d, linear, feed_forward): kernels may want
+/// it in a layout or element type of their own.
 [[nodiscard]] bool multiplies_weight(const Op& op);
 /// True for ops whose output is the same memory as their input (flatten).
 [[nodiscard]] bool is_view(const Op& op);

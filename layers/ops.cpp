@@ -75,7 +75,8 @@ Activation activation_of(const Op& op) {
 }
 
 bool multiplies_weight(const Op& op) {
-    return std::holds_alternative<Conv2d>(op) || std::holds_alternative<Linear>(op);
+    return std::holds_alternative<Conv2d>(op) || std::holds_alternative<Linear>(op) ||
+           std::holds_alternative<FeedForward>(op);
 }
 
 bool is_view(const Op& op) { return std::holds_alternative<Flatten>(op); }

@@ -34,6 +34,24 @@ struct Linear {
     bool operator==(const Linear&) const = default;
 };
 
+/// What stands between the two products of a feed-forward: relu, or gelu in its tanh approximation.
+enum class HiddenActivation { relu, gelu_tanh };
+
+/// Two linear layers with an activation between them, over the last axis (Vaswani and others, "Attention Is
+/// All You Need", 2017, section 3.3):
+///
+///     h = activation(w1 in + b1)        out = w2 h + b2
+///
+/// Parameters: w1 [hidden, in], b1 [hidden], w2 [out, hidden], b2 [out]. Made by a rewrite only
+/// (fuse_feed_forward): as one op, the activation and its gradient are parts of the products around them, and
+/// the values between are a matter of the kernel.
+struct FeedForward {
+    std::int64_t hidden_features = 0;
+    std::int64_t out_features = 0;
+    HiddenActivation activation_inside = HiddenActivation::gelu_tanh;
+    bool operator==(const FeedForward&) const = default;
+};
+
 /// Adds a parameter vector along the last axis.
 struct Bias {
     bool operator==(const Bias&) const = default;
@@ -184,7 +202,7 @@ struct CausalSelfAttention {
 
 using Op = std::variant<Conv2d, Linear, Bias, Relu, Tanh, Sigmoid, Pool2d, Flatten, SoftmaxCrossEntropy,
                         BatchNorm, Dropout, Add, Concat, GlobalAveragePool, Gelu, LayerNorm, BceWithLogits,
-                        MeanSquaredError, Embedding, PositionEmbedding, CausalSelfAttention>;
+                        MeanSquaredError, Embedding, PositionEmbedding, CausalSelfAttention, FeedForward>;
 
 /// "conv2d", "linear", ...
 [[nodiscard]] std::string_view name_of(const Op& op);

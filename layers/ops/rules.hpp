@@ -58,6 +58,7 @@ concept Loss = std::same_as<O, SoftmaxCrossEntropy> || VectorLoss<O>;
 [[nodiscard]] constexpr std::string_view name(const Embedding&) { return "embedding"; }
 [[nodiscard]] constexpr std::string_view name(const PositionEmbedding&) { return "position_embedding"; }
 [[nodiscard]] constexpr std::string_view name(const CausalSelfAttention&) { return "causal_self_attention"; }
+[[nodiscard]] constexpr std::string_view name(const FeedForward&) { return "feed_forward"; }
 
 /// "out_channels=20, kernel=5x5, ..."; empty for ops without attributes.
 [[nodiscard]] std::string attributes(const Conv2d& op);
@@ -70,6 +71,7 @@ concept Loss = std::same_as<O, SoftmaxCrossEntropy> || VectorLoss<O>;
 [[nodiscard]] std::string attributes(const LayerNorm& op);
 [[nodiscard]] std::string attributes(const Embedding& op);
 [[nodiscard]] std::string attributes(const CausalSelfAttention& op);
+[[nodiscard]] std::string attributes(const FeedForward& op);
 template <class O>
 [[nodiscard]] std::string attributes(const O&) {
     return {};
@@ -109,6 +111,7 @@ template <class O>
 [[nodiscard]] Shape infer(const Embedding& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const PositionEmbedding& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const CausalSelfAttention& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const FeedForward& op, const Shapes& inputs);
 template <Elementwise O>
 [[nodiscard]] Shape infer(const O&, const Shapes& inputs) {
     return inputs.front();
@@ -121,6 +124,8 @@ template <Elementwise O>
 [[nodiscard]] std::vector<ParamSpec> params(const LayerNorm& op, const Shape& input, const std::string& node);
 [[nodiscard]] std::vector<ParamSpec> params(const Embedding& op, const Shape& input, const std::string& node);
 [[nodiscard]] std::vector<ParamSpec> params(const PositionEmbedding& op, const Shape& input,
+                                            const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const FeedForward& op, const Shape& input,
                                             const std::string& node);
 template <class O>
 [[nodiscard]] std::vector<ParamSpec> params(const O&, const Shape&, const std::string&) {
@@ -159,6 +164,7 @@ template <class O>
 [[nodiscard]] Cost cost(const Embedding& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const PositionEmbedding& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const CausalSelfAttention& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const FeedForward& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const Add& op, const Shapes& inputs, const Shape& output);
 [[nodiscard]] Cost cost(const Concat& op, const Shapes& inputs, const Shape& output);
 /// The first input tells the work of all ops but those that join several.
@@ -181,6 +187,7 @@ template <class O>
 [[nodiscard]] BackwardNeeds needs(const Embedding& op);
 [[nodiscard]] BackwardNeeds needs(const PositionEmbedding& op);
 [[nodiscard]] BackwardNeeds needs(const CausalSelfAttention& op);
+[[nodiscard]] BackwardNeeds needs(const FeedForward& op);
 template <Joining O>
 [[nodiscard]] BackwardNeeds needs(const O&) {
     return {};

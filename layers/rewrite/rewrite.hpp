@@ -38,6 +38,16 @@ struct Rewritten {
 /// All fusions: what a job runs.
 [[nodiscard]] Rewritten fuse(const ModelGraph& graph);
 
+/// Two linear layers with a relu or a gelu (in its tanh form) between them become one feed-forward:
+///
+///     fc --> gelu --> proj -->                 ==>       fc (feed_forward: 4 parameters) -->
+///
+/// Both must have a bias, each inner tensor a single reader, and the parameters no other. For devices whose
+/// products take the activation and its gradient along (not a part of `fuse`): comes after it, because relus
+/// and biases must have been taken in. Names as above; the inner tensors exist no more, and a 16-bit store
+/// rounds them as it did.
+[[nodiscard]] Rewritten fuse_feed_forward(const ModelGraph& graph);
+
 /// The outputs of all nodes, and so their gradients, are stored as bf16: half the memory and traffic, and
 /// products of bf16 values where kernels have them. The samples, what a loss reads and the loss itself stay
 /// fp32; parameters are fp32 always. Comes last: a fused node rounds once where separate ones would round

@@ -9,11 +9,11 @@
 
 namespace trireme {
 
-[[nodiscard, gnu::always_inline]] inline float float_of_bf16(std::uint16_t value) {
+[[nodiscard, gnu::always_inline]] constexpr float float_of_bf16(std::uint16_t value) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
-[[nodiscard, gnu::always_inline]] inline std::uint16_t bf16_of_float(float value) {
+[[nodiscard, gnu::always_inline]] constexpr std::uint16_t bf16_of_float(float value) {
     constexpr std::uint32_t quiet = 0x0040'0000U;
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t rounded = bits + 0x7fffU + (bits >> 16 & 1U);

@@ -50,6 +50,9 @@ enum class DType : std::uint8_t { u8, i32, i64, f32, f64, bf16, f16, u16 };
     return "?";
 }
 
+/// The two formats of 16 bits that activations may be stored in.
+[[nodiscard]] constexpr bool is_half(DType t) { return t == DType::bf16 || t == DType::f16; }
+
 [[nodiscard]] constexpr Bytes bytes_of(Elements n, DType t) { return Bytes(n.value * size_of(t)); }
 
 }  // namespace trireme

@@ -10,9 +10,35 @@
 
 namespace trireme {
 
-/// The bare generator: 10 rounds over a 128-bit counter with a 64-bit key.
-[[nodiscard]] std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
-                                                      std::array<std::uint32_t, 2> key);
+/// The bare generator: 10 rounds over a 128-bit counter `c` with a 64-bit key `k`.
+[[nodiscard]] constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c,
+                                                                std::array<std::uint32_t, 2> k) {
+    constexpr std::uint64_t multiplier_0 = 0xD2511F53u;
+    constexpr std::uint64_t multiplier_1 = 0xCD9E8D57u;
+    for (int round = 0; round < 10; ++round) {
+        const std::uint64_t p0 = multiplier_0 * c[0];
+        const std::uint64_t p1 = multiplier_1 * c[2];
+        c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<std::uint32_t>(p1),
+             static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<std::uint32_t>(p0)};
+        k[0] += 0x9E3779B9u;  // the golden ratio and sqrt(3) - 1, the paper's Weyl constants
+        k[1] += 0xBB67AE85u;
+    }
+    return c;
+}
+
+/// What names a random-access sequence once seed, purpose and instance are hashed: plain numbers, which a
+/// kernel on a device can draw by.
+struct StreamKey {
+    std::array<std::uint32_t, 2> seed;
+    std::uint64_t stream;
+
+    /// Four 32-bit words of block `index`.
+    [[nodiscard]] constexpr std::array<std::uint32_t, 4> block(std::uint64_t index) const {
+        return philox4x32({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+                           static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)},
+                          seed);
+    }
+};
 
 /// A random-access sequence named by (seed, purpose, instance). `purpose` is text such as "init/conv1.weight"
 /// or "shuffle/blocks"; `instance` tells apart repetitions (an epoch, a step).
@@ -20,8 +46,9 @@ class RandomStream {
   public:
     RandomStream(std::uint64_t seed, std::string_view purpose, std::uint64_t instance = 0);
 
+    [[nodiscard]] const StreamKey& key() const { return key_; }
     /// Four 32-bit words of block `index`.
-    [[nodiscard]] std::array<std::uint32_t, 4> block(std::uint64_t index) const;
+    [[nodiscard]] std::array<std::uint32_t, 4> block(std::uint64_t index) const { return key_.block(index); }
     /// 64 random bits of element `index`.
     [[nodiscard]] std::uint64_t bits(std::uint64_t index) const;
     /// Uniform in [0, 1) with 24 bits, exact in fp32.
@@ -32,8 +59,7 @@ class RandomStream {
     void shuffle(std::span<std::uint64_t> items) const;
 
   private:
-    std::array<std::uint32_t, 2> key_;
-    std::uint64_t stream_;
+    StreamKey key_;
 };
 
 }  // namespace trireme

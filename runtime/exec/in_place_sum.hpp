@@ -8,7 +8,7 @@
 
 namespace trireme {
 
-/// to[i] += from[i]; fp32, or bf16, which is added in fp32 and rounded once.
+/// to[i] += from[i]; fp32, or bf16 or fp16, which are added in fp32 and rounded once.
 struct InPlaceSum {
     const std::byte* from = nullptr;
     std::byte* to = nullptr;

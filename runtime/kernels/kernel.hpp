@@ -49,12 +49,13 @@ struct KernelNeeds {
 /// Memory of one launch. All pointers are device memory, aligned to 64 bytes, row-major [batch, shape...]
 /// (NHWC). Gradients are overwritten, never added to.
 ///
-/// Element types. An activation has the dtype of its tensor (layers::TensorSpec::dtype): fp32, or bf16 where
-/// the job computes in bf16; the class index that a loss reads is i32. The gradient of an activation has the
-/// dtype of the activation. Parameters, their gradients, running statistics and the sums for them are fp32
-/// always, and so is what a kernel keeps in `saved` where rounding it would cost accuracy. Inputs and outputs
-/// of one node may differ (the samples and the logits stay fp32): a kernel takes every mix, converts in its
-/// scratch where it must, or its provider refuses the node and says why. Sums are formed in fp32 at least.
+/// Element types. An activation has the dtype of its tensor (layers::TensorSpec::dtype): fp32, or bf16 or
+/// fp16 where the job computes in that; the class index that a loss reads is i32. The gradient of an
+/// activation has the dtype of the activation. Parameters, their gradients, running statistics and the sums
+/// for them are fp32 always, and so is what a kernel keeps in `saved` where rounding it would cost accuracy.
+/// Inputs and outputs of one node may differ (the samples and the logits stay fp32): a kernel takes every
+/// mix, converts in its scratch where it must, or its provider refuses the node and says why. Sums are formed
+/// in fp32 at least.
 struct KernelBuffers {
     std::vector<const std::byte*> inputs;
     std::byte* output = nullptr;  ///< written by forward

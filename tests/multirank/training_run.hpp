@@ -47,6 +47,7 @@ struct RunSetup {
     std::string device = "reference";
     comm::Algorithm algorithm = comm::Algorithm::automatic;
     bool canonical = false;
+    std::int64_t recompute = 1;
     std::int64_t virtual_shards = 0;
     layers::ModelGraph (*graph)() = test::tiny_convnet_fused;
     /// The rank whose clock asks for a checkpoint in step 1, and which is asked to stop in step 2.
@@ -103,12 +104,13 @@ class TrainingTest : public testing::Test {
         spec.bucket_bytes = Bytes(2048);
         spec.algorithm = setup.algorithm;
         spec.canonical = setup.canonical;
+        spec.recompute = setup.recompute;
         spec.virtual_shards = setup.virtual_shards;
         const ParallelPlan plan(selection, spec, setup.ranks, data.split("train").samples);
         verify(plan);
         OptimizerSpec optimizer;
         optimizer.momentum = 0.9;
-        ModelState state(graph, plan.buckets(), optimizer, backend.device->memory());
+        ModelState state(graph, plan.buckets(), optimizer, *backend.device);
         state.initialise(3);
         StepGuard guard(NanPolicy::stop);
         ExecutorParts parts;

@@ -9,6 +9,7 @@
 
 #include "layers/reference/reference.hpp"
 #include "runtime/core/bfloat16.hpp"
+#include "runtime/core/float16.hpp"
 #include "runtime/core/philox.hpp"
 
 namespace trireme::parity {
@@ -50,6 +51,13 @@ std::vector<std::vector<double>> widened(const std::vector<Operand>& operands) {
     return result;
 }
 
+float from_half(std::uint16_t half, DType dtype) {
+    return dtype == DType::bf16 ? float_of_bf16(half) : float_of_f16(half);
+}
+std::uint16_t to_half(float value, DType dtype) {
+    return dtype == DType::bf16 ? bf16_of_float(value) : f16_of_float(value);
+}
+
 /// Device memory of one buffer with a guard behind it. NaN to begin with.
 class Guarded {
   public:
@@ -69,10 +77,10 @@ class Guarded {
 
     [[nodiscard]] std::byte* data() const { return region_.data(); }
     [[nodiscard]] std::vector<double> floats(DType dtype = DType::f32) const {
-        if (dtype == DType::bf16) {
+        if (is_half(dtype)) {
             std::vector<double> values;
             for (std::uint16_t half : read<std::uint16_t>())
-                values.push_back(static_cast<double>(float_of_bf16(half)));
+                values.push_back(static_cast<double>(from_half(half, dtype)));
             return values;
         }
         return widened(read<float>());
@@ -102,15 +110,15 @@ std::size_t bytes_of_floats(std::size_t count, DType dtype) {
 
 /// What is left of values that are stored as `dtype`.
 std::vector<float> as_stored(std::vector<float> values, DType dtype) {
-    if (dtype != DType::bf16) return values;
-    for (float& value : values) value = float_of_bf16(bf16_of_float(value));
+    if (!is_half(dtype)) return values;
+    for (float& value : values) value = from_half(to_half(value, dtype), dtype);
     return values;
 }
 
 Guarded stored(Device& device, const std::vector<float>& values, DType dtype) {
-    if (dtype != DType::bf16) return {device, values};
+    if (!is_half(dtype)) return {device, values};
     std::vector<std::uint16_t> halves;
-    for (float value : values) halves.push_back(bf16_of_float(value));
+    for (float value : values) halves.push_back(to_half(value, dtype));
     return {device, halves};
 }
 std::size_t bytes_of(Bytes bytes) { return static_cast<std::size_t>(bytes.value); }
@@ -124,9 +132,9 @@ layers::ModelGraph graph_of(const OpCase& op_case) {
     layers::ModelGraph graph("parity", op_case.input, Shape(std::move(target)),
                              vector_loss ? DType::f32 : DType::i32, layers::input_dtype(op_case.op, 0));
     std::vector<layers::TensorId> inputs{graph.input()};
-    if (op_case.input_dtype == DType::bf16 && layers::input_dtype(op_case.op, 0) == DType::f32) {
+    if (is_half(op_case.input_dtype) && layers::input_dtype(op_case.op, 0) == DType::f32) {
         inputs.front() = graph.add("front", layers::Relu{}, {graph.input()});
-        graph.store_as(inputs.front(), DType::bf16);
+        graph.store_as(inputs.front(), op_case.input_dtype);
     }
     for (const Shape& more : op_case.more_inputs) {
         const layers::Linear side{.out_features = more.dims().back()};
@@ -219,11 +227,12 @@ KernelRequest KernelBench::request(bool training, bool input_gradient) const {
 
 std::string KernelBench::refusal() const { return provider_.offer(request(true, true)).refusal; }
 std::string KernelBench::describe() const { return provider_.offer(request(true, true)).kernels->describe(); }
-Results KernelBench::train() { return run(request(true, true)); }
+KernelNeeds KernelBench::needs() const { return provider_.offer(request(true, true)).kernels->needs(); }
+Results KernelBench::train(const RunOptions& options) { return run(request(true, true), options); }
 Results KernelBench::infer() { return run(request(false, false)); }
 Results KernelBench::train_first_layer() { return run(request(true, false)); }
 
-Results KernelBench::run(const KernelRequest& r) {
+Results KernelBench::run(const KernelRequest& r, const RunOptions& options) {
     const std::unique_ptr<NodeKernels> kernels = provider_.offer(r).kernels;
     const KernelNeeds needs = kernels->needs();
     Device& device = *backend_.device;
@@ -250,7 +259,7 @@ Results KernelBench::run(const KernelRequest& r) {
     KernelBuffers b;
     for (const Guarded& input : inputs) b.inputs.push_back(input.data());
     for (const Guarded& param : params) b.params.push_back(param.data());
-    b.output = output.data();
+    b.output = options.forward_in_place ? inputs.front().data() : output.data();
     b.saved = saved.data();
     b.forward_weights = forward_weights.data();
     b.backward_weights = backward_weights.data();
@@ -271,19 +280,21 @@ Results KernelBench::run(const KernelRequest& r) {
         stream->synchronize();
         scratch.expect_guard("forward scratch");
     }
-    for (const Guarded* written : {&output, &statistics, &saved, &forward_weights})
-        written->expect_guard("what forward wrote");
-    results.output = output.floats(dtype_of(node().output));
+    for (const Guarded* buffer : {&output, &statistics, &saved, &forward_weights})
+        buffer->expect_guard("what forward wrote");
+    const Guarded& written = options.forward_in_place ? inputs.front() : output;
+    results.output = written.floats(dtype_of(node().output));
     if (!r.training) return results;
     results.statistics = statistics.floats();
 
     for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (i == 0 && options.forward_in_place) continue;
         if (!needs.backward_reads_input || (needs.backward_skips_inputs >> i & 1) != 0) inputs[i].spoil();
     }
     forward_weights.spoil();
     if (!needs.backward_reads_output) output.spoil();
     statistics.spoil();
-    run_backward(*kernels, *stream, b, r.input_gradient, results);
+    run_backward(*kernels, *stream, b, r.input_gradient, options, results);
     for (const std::vector<Guarded>* group : {&inputs, &params, &buffers}) {
         for (const Guarded& buffer : *group) buffer.expect_guard("an operand");
     }
@@ -293,7 +304,7 @@ Results KernelBench::run(const KernelRequest& r) {
 }
 
 void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffers& b, bool input_gradient,
-                               Results& results) const {
+                               const RunOptions& options, Results& results) const {
     Device& device = *backend_.device;
     Guarded d_output = stored(device, d_output_, dtype_of(node().output));
     Guarded scratch(device, bytes_of(kernels.needs().backward_scratch));
@@ -310,15 +321,19 @@ void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffe
     }
     b.scratch = scratch.data();
     b.d_output = is_loss() ? nullptr : d_output.data();
+    const auto in_place = static_cast<std::size_t>(options.backward_in_place);
+    if (options.backward_in_place >= 0) b.d_inputs.at(in_place) = b.d_output;
 
     if (fused()) kernels.backward_activation(stream, b);
-    scratch.spoil();
-    if (!params_.empty()) kernels.backward_weight(stream, b);
-    scratch.spoil();
-    if (input_gradient) {
-        kernels.pack_backward(stream, b);
+    for (const bool input : {options.input_gradient_first, !options.input_gradient_first}) {
         scratch.spoil();
-        kernels.backward_input(stream, b);
+        if (input && input_gradient) {
+            kernels.pack_backward(stream, b);
+            scratch.spoil();
+            kernels.backward_input(stream, b);
+        } else if (!input && !params_.empty()) {
+            kernels.backward_weight(stream, b);
+        }
     }
     stream.synchronize();
 
@@ -330,7 +345,9 @@ void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffe
     }
     for (std::size_t i = 0; i < d_inputs.size(); ++i) {
         d_inputs[i].expect_guard("an input gradient");
-        if (input_gradient) results.d_inputs.push_back(d_inputs[i].floats(dtype_of(node().inputs[i])));
+        const bool shared = options.backward_in_place >= 0 && i == in_place;
+        const Guarded& gradient = shared ? d_output : d_inputs[i];
+        if (input_gradient) results.d_inputs.push_back(gradient.floats(dtype_of(node().inputs[i])));
     }
 }
 

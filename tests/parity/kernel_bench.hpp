@@ -30,6 +30,13 @@ struct Operand {
     [[nodiscard]] std::vector<double> values() const;
 };
 
+/// What a run does otherwise than the plain one; results must be the same, bit for bit.
+struct RunOptions {
+    bool forward_in_place = false;      ///< the output lies where the first input does
+    int backward_in_place = -1;         ///< the gradient of this input lies where that of the output does
+    bool input_gradient_first = false;  ///< backward_input before backward_weight
+};
+
 class KernelBench {
   public:
     KernelBench(Backend& backend, const KernelProvider& provider, const OpCase& op_case, std::int64_t batch,
@@ -37,8 +44,10 @@ class KernelBench {
 
     /// Why the provider does not take the op; empty when it does.
     [[nodiscard]] std::string refusal() const;
+    /// Of kernels for training.
+    [[nodiscard]] KernelNeeds needs() const;
     /// Forward, then all backward passes.
-    [[nodiscard]] Results train();
+    [[nodiscard]] Results train(const RunOptions& options = {});
     /// Forward of kernels that were made for inference; gradients stay empty.
     [[nodiscard]] Results infer();
     /// Forward and the parameters' gradients of kernels made for a first layer, which needs no input
@@ -54,10 +63,10 @@ class KernelBench {
 
   private:
     [[nodiscard]] KernelRequest request(bool training, bool input_gradient) const;
-    [[nodiscard]] Results run(const KernelRequest& request);
+    [[nodiscard]] Results run(const KernelRequest& request, const RunOptions& options = {});
     [[nodiscard]] DType dtype_of(layers::TensorId id) const { return graph_.tensor(id).dtype; }
     void run_backward(NodeKernels& kernels, Stream& stream, KernelBuffers& b, bool input_gradient,
-                      Results& results) const;
+                      const RunOptions& options, Results& results) const;
     [[nodiscard]] const layers::Node& node() const { return graph_.nodes().back(); }
     [[nodiscard]] bool is_loss() const { return layers::is_loss(case_.op); }
     [[nodiscard]] std::vector<Shape> input_shapes() const;

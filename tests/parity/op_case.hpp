@@ -43,11 +43,11 @@ struct Tolerance {
 /// bf16 has a unit roundoff of 3.9e-3, and half of that is the error of a rounded result. An activation or
 /// its gradient is rounded once when it is stored; where an op multiplies with a weight, each product carries
 /// the weight's own rounding as well, and these average out over a sum. The operands of the gradients of
-/// parameters are exact and their sums fp32, so these come as near as in fp32.
+/// parameters are exact and their sums fp32, so these come as near as in fp32. fp16 has three bits more.
 [[nodiscard]] Tolerance tolerance_of(const OpCase& op_case);
-/// The cases with their activations stored as bf16: on both sides, on the output's alone (a first layer reads
-/// fp32 samples), on the inputs' alone (logits).
-[[nodiscard]] std::vector<OpCase> in_bf16(const std::vector<OpCase>& cases);
+/// The cases with their activations stored as `half`, bf16 or fp16: on both sides, on the output's alone (a
+/// first layer reads fp32 samples), on the inputs' alone (logits).
+[[nodiscard]] std::vector<OpCase> stored_as(DType half, const std::vector<OpCase>& cases);
 
 [[nodiscard]] std::vector<OpCase> convolution_cases();
 [[nodiscard]] std::vector<OpCase> linear_cases();

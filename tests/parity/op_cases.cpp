@@ -26,6 +26,7 @@ void add_forms(std::vector<OpCase>& cases, O op, const Shape& input,
 struct ToleranceOf {
     Tolerance operator()(const Conv2d&) const { return {2e-6, 2e-6, 1e-5}; }
     Tolerance operator()(const Linear&) const { return {2e-6, 2e-6, 1e-5}; }
+    Tolerance operator()(const layers::FeedForward&) const { return {5e-6, 5e-6, 1e-5}; }
     Tolerance operator()(const layers::Bias&) const { return {1e-7, 0, 1e-5}; }
     Tolerance operator()(const layers::Relu&) const { return {0, 0, 0}; }
     Tolerance operator()(const layers::Tanh&) const { return {1e-6, 1e-6, 0}; }
@@ -62,11 +63,11 @@ std::string OpCase::name() const {
 }
 
 Tolerance tolerance_of(const OpCase& op_case) {
-    constexpr double rounded_once = 4e-3;
-    constexpr double rounded_products = 1e-2;
     Tolerance tolerance = std::visit(ToleranceOf{}, op_case.op);
     const bool in_bf16 = op_case.input_dtype == DType::bf16 || op_case.output_dtype == DType::bf16;
-    if (!in_bf16) return tolerance;
+    if (!in_bf16 && !is_half(op_case.input_dtype) && !is_half(op_case.output_dtype)) return tolerance;
+    const double rounded_once = in_bf16 ? 4e-3 : 5e-4;
+    const double rounded_products = in_bf16 ? 1e-2 : 1.25e-3;
     const double rounding = layers::multiplies_weight(op_case.op) ? rounded_products : rounded_once;
     tolerance.forward += rounding;
     tolerance.input_gradient += rounding;
@@ -79,7 +80,7 @@ Tolerance tolerance_of(const OpCase& op_case) {
     return tolerance;
 }
 
-std::vector<OpCase> in_bf16(const std::vector<OpCase>& cases) {
+std::vector<OpCase> stored_as(DType half, const std::vector<OpCase>& cases) {
     std::vector<OpCase> stored;
     const auto add = [&](OpCase op_case, DType input, DType output) {
         op_case.input_dtype = input;
@@ -87,9 +88,9 @@ std::vector<OpCase> in_bf16(const std::vector<OpCase>& cases) {
         stored.push_back(std::move(op_case));
     };
     for (const OpCase& op_case : cases) {
-        add(op_case, DType::bf16, DType::bf16);
-        add(op_case, DType::f32, DType::bf16);
-        add(op_case, DType::bf16, DType::f32);
+        add(op_case, half, half);
+        add(op_case, DType::f32, half);
+        add(op_case, half, DType::f32);
     }
     return stored;
 }

@@ -1,63 +1,15 @@
 // Every provider that this build has, on every op that it takes: forward, input gradient and parameter
 // gradients against the fp64 reference on the same fp32 values, for several batch sizes and one and two
 // kernel threads.
-#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "tests/parity/kernel_bench.hpp"
+#include "tests/parity/expectations.hpp"
 
 namespace trireme::parity {
 namespace {
-
-/// Every element within `tolerance` times the largest magnitude of the reference's tensor; NaN is never near.
-void expect_near(std::string_view what, const std::vector<double>& got, const std::vector<double>& want,
-                 double tolerance) {
-    ASSERT_EQ(got.size(), want.size()) << what;
-    double largest = 0;
-    for (double w : want) largest = std::max(largest, std::abs(w));
-    for (std::size_t i = 0; i < got.size(); ++i) {
-        ASSERT_LE(std::abs(got[i] - want[i]), tolerance * largest)
-            << what << " element " << i << " of " << got.size() << ": " << got[i] << ", the reference has "
-            << want[i];
-    }
-}
-
-void expect_parity(KernelBench& bench, const OpCase& op_case) {
-    const Tolerance tolerance = tolerance_of(op_case);
-    const Results trained = bench.train();
-    const Results want = bench.reference(trained.output);
-    expect_near("output", trained.output, want.output, tolerance.forward);
-    expect_near("statistics", trained.statistics, want.statistics, tolerance.forward);
-    ASSERT_EQ(trained.d_inputs.size(), want.d_inputs.size());
-    for (std::size_t i = 0; i < want.d_inputs.size(); ++i) {
-        expect_near(fmt::format("gradient of input {}", i), trained.d_inputs[i], want.d_inputs[i],
-                    tolerance.input_gradient);
-    }
-    ASSERT_EQ(trained.d_params.size(), want.d_params.size());
-    for (std::size_t p = 0; p < want.d_params.size(); ++p) {
-        expect_near(fmt::format("gradient of parameter {}", p), trained.d_params[p], want.d_params[p],
-                    tolerance.param_gradient);
-    }
-    expect_near("output of inference", bench.infer().output, bench.reference_inference(), tolerance.forward);
-    const Results first = bench.train_first_layer();
-    for (std::size_t p = 0; p < want.d_params.size(); ++p) {
-        expect_near(fmt::format("gradient of parameter {} without an input gradient", p), first.d_params[p],
-                    want.d_params[p], tolerance.param_gradient);
-    }
-}
-
-/// The same kernels on the same values give the same bits, launch after launch.
-void expect_repeatable(KernelBench& bench) {
-    const Results once = bench.train();
-    const Results again = bench.train();
-    EXPECT_EQ(once.output, again.output);
-    EXPECT_EQ(once.statistics, again.statistics);
-    EXPECT_EQ(once.d_inputs, again.d_inputs);
-    EXPECT_EQ(once.d_params, again.d_params);
-}
 
 class Parity : public testing::TestWithParam<int> {
   protected:
@@ -109,16 +61,16 @@ TEST_P(Parity, Embedding) { check(embedding_cases()); }
 TEST_P(Parity, Attention) { check(attention_cases()); }
 
 // Activations stored as bf16. Losses read fp32, as the rewrite leaves them.
-TEST_P(Parity, ConvolutionInBf16) { check(in_bf16(convolution_cases())); }
-TEST_P(Parity, LinearInBf16) { check(in_bf16(linear_cases())); }
-TEST_P(Parity, PoolsInBf16) { check(in_bf16(pool_cases())); }
-TEST_P(Parity, ElementwiseInBf16) { check(in_bf16(elementwise_cases())); }
-TEST_P(Parity, NormalizationInBf16) { check(in_bf16(normalization_cases())); }
-TEST_P(Parity, DropoutInBf16) { check(in_bf16(dropout_cases())); }
-TEST_P(Parity, JoiningInBf16) { check(in_bf16(joining_cases())); }
-TEST_P(Parity, EmbeddingInBf16) { check(in_bf16(embedding_cases())); }
-TEST_P(Parity, AttentionInBf16) { check(in_bf16(attention_cases())); }
-TEST_P(Parity, GlobalAverageInBf16) { check(in_bf16(global_average_cases())); }
+TEST_P(Parity, ConvolutionInBf16) { check(stored_as(DType::bf16, convolution_cases())); }
+TEST_P(Parity, LinearInBf16) { check(stored_as(DType::bf16, linear_cases())); }
+TEST_P(Parity, PoolsInBf16) { check(stored_as(DType::bf16, pool_cases())); }
+TEST_P(Parity, ElementwiseInBf16) { check(stored_as(DType::bf16, elementwise_cases())); }
+TEST_P(Parity, NormalizationInBf16) { check(stored_as(DType::bf16, normalization_cases())); }
+TEST_P(Parity, DropoutInBf16) { check(stored_as(DType::bf16, dropout_cases())); }
+TEST_P(Parity, JoiningInBf16) { check(stored_as(DType::bf16, joining_cases())); }
+TEST_P(Parity, EmbeddingInBf16) { check(stored_as(DType::bf16, embedding_cases())); }
+TEST_P(Parity, AttentionInBf16) { check(stored_as(DType::bf16, attention_cases())); }
+TEST_P(Parity, GlobalAverageInBf16) { check(stored_as(DType::bf16, global_average_cases())); }
 
 /// Scores of thousands, which overflow an exponential unless the largest is taken out. In fp32 they are off
 /// by a few ten-thousandths before the exponential already, so gradients can be no nearer than that.
@@ -185,7 +137,7 @@ TEST(Providers, TheFirstRefusesNoneOfTheseShapesInBf16) {
     for (const auto& cases :
          {convolution_cases(), linear_cases(), pool_cases(), elementwise_cases(), normalization_cases(),
           dropout_cases(), joining_cases(), global_average_cases(), embedding_cases(), attention_cases()}) {
-        for (const OpCase& op_case : in_bf16(cases)) {
+        for (const OpCase& op_case : stored_as(DType::bf16, cases)) {
             const KernelBench bench(backend, *backend.providers.front(), op_case, op_case.batches.back(), 1);
             EXPECT_EQ(bench.refusal(), "") << op_case.name();
         }

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "runtime/device/cpu/kernel_threads.hpp"
-#include "runtime/kernels/kernel.hpp"
+#include "runtime/kernels/node_view.hpp"
 #include "runtime/kernels/onednn/float_values.hpp"
 #include "runtime/kernels/onednn/primitive_call.hpp"
 #include "runtime/kernels/onednn/vector_loops.hpp"
@@ -19,39 +19,6 @@ namespace trireme::onednn {
     return reinterpret_cast<const float*>(memory);
 }
 [[nodiscard]] inline float* floats(std::byte* memory) { return reinterpret_cast<float*>(memory); }
-
-/// A node of a request with what all families ask of it.
-struct NodeView {
-    explicit NodeView(const KernelRequest& r)
-        : request(r),
-          node(r.graph->node(r.node)),
-          input(r.graph->tensor(node.inputs.front()).shape),
-          output(r.graph->tensor(node.output).shape) {}
-
-    /// Vectors along the last axis in one launch: batch times the extents before it.
-    [[nodiscard]] std::int64_t rows() const {
-        return request.batch * input.elements().value / input[input.rank() - 1];
-    }
-    [[nodiscard]] std::int64_t outputs() const { return request.batch * output.elements().value; }
-    /// Element type of an input, and of its gradient.
-    [[nodiscard]] DType input_dtype(std::size_t index = 0) const {
-        return request.graph->tensor(node.inputs.at(index)).dtype;
-    }
-    [[nodiscard]] DType output_dtype() const { return request.graph->tensor(node.output).dtype; }
-    /// What is precise enough for all operands: bf16 where the first input and the output are.
-    [[nodiscard]] DType widest_dtype() const {
-        return input_dtype() == DType::bf16 ? output_dtype() : DType::f32;
-    }
-    /// What products are formed of: bf16 where the first input or the output is.
-    [[nodiscard]] DType compute_dtype() const {
-        return input_dtype() == DType::bf16 ? DType::bf16 : output_dtype();
-    }
-
-    const KernelRequest& request;
-    const layers::Node& node;
-    const Shape& input;
-    const Shape& output;
-};
 
 /// Kernels with the defaults of a node that has neither parameters nor a fused activation.
 class OnednnKernels : public NodeKernels {

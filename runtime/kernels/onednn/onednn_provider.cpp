@@ -13,8 +13,6 @@
 namespace trireme {
 namespace {
 
-using onednn::NodeView;
-
 /// A reason that can be told from shapes and types alone.
 std::optional<std::string> refuse_by_shape(const NodeView& view) {
     const layers::ModelGraph& graph = *view.request.graph;
@@ -28,6 +26,8 @@ std::optional<std::string> refuse_by_shape(const NodeView& view) {
                                name_of(wanted));
         }
     }
+    if (const layers::TensorSpec& output = graph.tensor(view.node.output); output.dtype == DType::f16)
+        return fmt::format("output '{}' is f16, these kernels write f32 and bf16", output.name);
     const bool image = std::holds_alternative<layers::Conv2d>(view.node.op) ||
                        std::holds_alternative<layers::Pool2d>(view.node.op) ||
                        std::holds_alternative<layers::GlobalAveragePool>(view.node.op);

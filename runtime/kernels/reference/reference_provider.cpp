@@ -6,6 +6,7 @@
 #include "layers/reference/reference.hpp"
 #include "runtime/core/bfloat16.hpp"
 #include "runtime/core/error.hpp"
+#include "runtime/core/float16.hpp"
 
 namespace trireme {
 namespace {
@@ -27,10 +28,10 @@ void widen(const std::byte* from, DType dtype, std::span<double> to) {
             std::int32_t value = 0;
             std::memcpy(&value, from + i * sizeof(value), sizeof(value));
             to[i] = value;
-        } else if (dtype == DType::bf16) {
+        } else if (is_half(dtype)) {
             std::uint16_t value = 0;
             std::memcpy(&value, from + i * sizeof(value), sizeof(value));
-            to[i] = static_cast<double>(float_of_bf16(value));
+            to[i] = static_cast<double>(dtype == DType::bf16 ? float_of_bf16(value) : float_of_f16(value));
         } else {
             float value = 0;
             std::memcpy(&value, from + i * sizeof(value), sizeof(value));
@@ -42,8 +43,8 @@ void widen(const std::byte* from, DType dtype, std::span<double> to) {
 void narrow(std::span<const double> from, std::byte* to, DType dtype = DType::f32) {
     for (std::size_t i = 0; i < from.size(); ++i) {
         const auto value = static_cast<float>(from[i]);
-        if (dtype == DType::bf16) {
-            const std::uint16_t half = bf16_of_float(value);
+        if (is_half(dtype)) {
+            const std::uint16_t half = dtype == DType::bf16 ? bf16_of_float(value) : f16_of_float(value);
             std::memcpy(to + i * sizeof(half), &half, sizeof(half));
         } else {
             std::memcpy(to + i * sizeof(value), &value, sizeof(value));

@@ -163,6 +163,17 @@ TEST(Gradients, Linear) {
     });
 }
 
+TEST(Gradients, FeedForward) {
+    check_all({
+        {FeedForward{.hidden_features = 7, .out_features = 3}, {{5}}, 4},
+        {FeedForward{.hidden_features = 4, .out_features = 6}, {{3, 2}}, 2},
+        {FeedForward{.hidden_features = 7, .out_features = 3, .activation_inside = HiddenActivation::relu},
+         {{5}},
+         3},
+        {FeedForward{.hidden_features = 1, .out_features = 1}, {{1}}, 1},
+    });
+}
+
 TEST(Gradients, Elementwise) {
     check_all({
         {Bias{}, {{3, 2, 4}}},

@@ -1,4 +1,4 @@
-// The fusions behind a batch norm, and the rewrite that stores activations as bf16.
+// The fusions behind a batch norm and of two linear layers, and the rewrite that stores activations as bf16.
 #include "layers/rewrite/rewrite.hpp"
 
 #include <gmock/gmock.h>
@@ -10,7 +10,7 @@
 namespace trireme::layers {
 namespace {
 
-constexpr std::int64_t batch = 3;
+constexpr std::int64_t rewritten_batch = 3;
 
 TensorId head(ModelGraph& g, TensorId x) {
     x = g.add("pool", GlobalAveragePool{}, {x});
@@ -39,11 +39,11 @@ void expect_same_function(const ModelGraph& before, const ModelGraph& after) {
         reference::Model a(before);
         reference::Model b(after);
         const std::vector<double> x =
-            random_values("x", batch * before.tensor(before.input()).shape.elements().value);
-        const std::vector<double> target = random_classes("target", batch, 3);
+            random_values("x", rewritten_batch * before.tensor(before.input()).shape.elements().value);
+        const std::vector<double> target = random_classes("target", rewritten_batch, 3);
         for (auto* side : {&a, &b}) {
             randomize(*side, side == &a ? before : after);
-            side->forward(batch, x, target, {training, {}});
+            side->forward(rewritten_batch, x, target, {training, {}});
             side->backward();
             if (training) side->update_buffers();
         }
@@ -121,6 +121,104 @@ TEST(FuseBatchNorm, AResidualOfAnotherShapeIsTold) {
         EXPECT_THAT(error.what(),
                     testing::HasSubstr("residual has shape [4, 4, 3], but the input has [4, 4, 2]"));
     }
+}
+
+/// A transformer's block of two linear layers, and a head of two with a relu between them.
+ModelGraph two_feed_forwards() {
+    ModelGraph g("m", {4, 3, 5}, {}, DType::i32);
+    TensorId x = g.add("norm", LayerNorm{}, {g.input()});
+    TensorId y = linear_bias(g, "mlp.fc", {.out_features = 8}, x);
+    y = g.add("mlp.gelu", Gelu{.tanh = true}, {y});
+    y = linear_bias(g, "mlp.proj", {.out_features = 5}, y);
+    x = g.add("pool", GlobalAveragePool{}, {g.add("add", Add{}, {g.input(), y})});
+    x = g.add("fc1_relu", Relu{}, {linear_bias(g, "fc1", {.out_features = 6}, x)});
+    g.add("loss", SoftmaxCrossEntropy{}, {linear_bias(g, "fc2", {.out_features = 3}, x), g.target()});
+    return g;
+}
+
+TEST(FuseFeedForward, TakesInGeluOrReluAndTheSecondLayer) {
+    const ModelGraph g = fuse(two_feed_forwards()).graph;
+    const Rewritten r = fuse_feed_forward(g);
+    EXPECT_THAT(r.lines,
+                testing::ElementsAre("fuse_feed_forward: mlp.fc takes in mlp.gelu and mlp.proj: "
+                                     "feed_forward(hidden_features=8, out_features=5, gelu_tanh)",
+                                     "fuse_feed_forward: fc1 takes in fc2: feed_forward(hidden_features=6, "
+                                     "out_features=3, relu)"));
+    EXPECT_THAT(r.graph.str(), testing::HasSubstr("mlp.fc.weight mlp.fc.bias mlp.proj.weight mlp.proj.bias"));
+    EXPECT_EQ(r.graph.nodes().size(), g.nodes().size() - 3);
+    EXPECT_EQ(r.graph.total_cost().weight_bytes, g.total_cost().weight_bytes);
+    expect_same_function(g, r.graph);
+    EXPECT_TRUE(fuse_feed_forward(r.graph).lines.empty());
+    // What all devices are given has none.
+    EXPECT_THAT(g.str(), testing::Not(testing::HasSubstr("feed_forward")));
+}
+
+TEST(FuseFeedForward, LeavesWhatOthersReadAndWhatDoesNotFit) {
+    const auto stays = [](const std::string& why, const auto& between) {
+        ModelGraph g("m", {5}, {}, DType::i32);
+        TensorId x = g.add("fc1", Linear{.out_features = 5, .bias = true}, {g.input()});
+        x = between(g, x);
+        g.add("loss", SoftmaxCrossEntropy{},
+              {g.add("fc2", Linear{.out_features = 3, .bias = true}, {x}), g.target()});
+        EXPECT_EQ(fuse_feed_forward(g).graph.str(), g.str()) << why;
+    };
+    const Gelu gelu{.tanh = true};
+    stays("no activation", [](ModelGraph&, TensorId x) { return x; });
+    stays("the exact gelu", [](ModelGraph& g, TensorId x) { return g.add("gelu", Gelu{}, {x}); });
+    stays("a dropout between",
+          [&](ModelGraph& g, TensorId x) { return g.add("drop", Dropout{}, {g.add("gelu", gelu, {x})}); });
+    stays("the gelu is read twice", [&](ModelGraph& g, TensorId x) {
+        x = g.add("gelu", gelu, {x});
+        return g.add("add", Add{}, {x, g.add("tanh", Tanh{}, {x})});
+    });
+    stays("the product is read twice", [&](ModelGraph& g, TensorId x) {
+        return g.add("add", Add{}, {x, g.add("gelu", gelu, {x})});
+    });
+}
+
+TEST(FuseFeedForward, LeavesLayersWithoutABiasAndTiedOnes) {
+    ModelGraph bare("m", {5}, {}, DType::i32);
+    TensorId x = bare.add("fc1", Linear{.out_features = 4, .bias = true}, {bare.input()});
+    x = bare.add("gelu", Gelu{.tanh = true}, {x});
+    bare.add("loss", SoftmaxCrossEntropy{}, {bare.add("fc2", Linear{.out_features = 3}, {x}), bare.target()});
+    EXPECT_EQ(fuse_feed_forward(bare).graph.str(), bare.str());
+
+    ModelGraph tied("m", {4}, {}, DType::i32);
+    x = tied.add("fc1", Linear{.out_features = 4, .bias = true}, {tied.input()});
+    const std::vector<ParamId> params = tied.nodes().back().params;
+    x = tied.add("gelu", Gelu{.tanh = true}, {x});
+    x = tied.add_with_params("again", Linear{.out_features = 4, .bias = true}, {x}, params);
+    tied.add("loss", SoftmaxCrossEntropy{},
+             {tied.add("fc2", Linear{.out_features = 3, .bias = true}, {x}), tied.target()});
+    EXPECT_EQ(fuse_feed_forward(tied).graph.str(), tied.str());
+}
+
+/// The second layer's own activation stays where it is: three layers are one and two.
+TEST(FuseFeedForward, OfThreeLayersTheLastTwo) {
+    ModelGraph g("m", {5}, {}, DType::i32);
+    TensorId x =
+        g.add("fc1", Linear{.out_features = 4, .bias = true, .activation = Activation::relu}, {g.input()});
+    x = g.add("fc2", Linear{.out_features = 6, .bias = true, .activation = Activation::relu}, {x});
+    g.add("loss", SoftmaxCrossEntropy{},
+          {g.add("fc3", Linear{.out_features = 3, .bias = true}, {x}), g.target()});
+    const Rewritten r = fuse_feed_forward(g);
+    EXPECT_THAT(r.lines, testing::ElementsAre(testing::HasSubstr("fc2 takes in fc3")));
+    expect_same_function(g, r.graph);
+}
+
+TEST(FuseFeedForward, MistakesNameTheOp) {
+    const auto message = [](const FeedForward& op, const Shape& input) -> std::string {
+        try {
+            return infer_shape(op, {input}).str();
+        } catch (const ConfigError& error) {
+            return error.what();
+        }
+    };
+    EXPECT_EQ(message({.hidden_features = 4, .out_features = 3}, {2, 5}), "[2, 3]");
+    EXPECT_THAT(message({.out_features = 3}, {5}), testing::HasSubstr("feed_forward: hidden_features is 0"));
+    EXPECT_THAT(message({.hidden_features = 3}, {5}), testing::HasSubstr("feed_forward: out_features is 0"));
+    EXPECT_THAT(message({.hidden_features = 3, .out_features = 3}, Shape{}),
+                testing::HasSubstr("rank 1 or more is needed"));
 }
 
 TEST(StoreAsBf16, LeavesSamplesLogitsAndLossesInFp32) {

@@ -1,0 +1,71 @@
+#include <algorithm>
+
+#include "layers/rewrite/graph_copy.hpp"
+#include "layers/rewrite/rewrite.hpp"
+
+namespace trireme::layers {
+namespace {
+
+struct Fusion {
+    FeedForward op;
+    std::vector<ParamId> params;
+    std::vector<NodeId> swallowed;
+};
+
+/// A linear layer with a bias whose parameters no other node reads: the gradients of a node's parameters are
+/// all tied to others or none is.
+const Linear* lone_linear(const ModelGraph& graph, const Node& node) {
+    const auto* linear = std::get_if<Linear>(&node.op);
+    if (linear == nullptr || !linear->bias) return nullptr;
+    const auto shares = [&](const Node& other) {
+        return other.name != node.name &&
+               std::any_of(other.params.begin(), other.params.end(), [&](ParamId p) {
+                   return std::find(node.params.begin(), node.params.end(), p) != node.params.end();
+               });
+    };
+    return std::any_of(graph.nodes().begin(), graph.nodes().end(), shares) ? nullptr : linear;
+}
+
+std::optional<Fusion> fusion_of(const ModelGraph& graph, const Node& node) {
+    const Linear* first = lone_linear(graph, node);
+    if (first == nullptr) return std::nullopt;
+    Fusion fusion{{.hidden_features = first->out_features}, node.params, {}};
+    TensorId end = node.output;
+    if (first->activation == Activation::relu) {
+        fusion.op.activation_inside = HiddenActivation::relu;
+    } else {
+        const auto gelu = single_reader<Gelu>(graph, end);
+        if (!gelu || !std::get<Gelu>(graph.node(*gelu).op).tanh) return std::nullopt;
+        fusion.swallowed.push_back(*gelu);
+        end = graph.node(*gelu).output;
+    }
+    const auto next = single_reader<Linear>(graph, end);
+    if (!next) return std::nullopt;
+    const Node& last = graph.node(*next);
+    const Linear* second = lone_linear(graph, last);
+    if (second == nullptr || second->activation != Activation::none) return std::nullopt;
+    fusion.op.out_features = second->out_features;
+    fusion.params.insert(fusion.params.end(), last.params.begin(), last.params.end());
+    fusion.swallowed.push_back(*next);
+    return fusion;
+}
+
+}  // namespace
+
+Rewritten fuse_feed_forward(const ModelGraph& graph) {
+    GraphCopy copy(graph);
+    std::vector<std::string> lines;
+    for (const Node& node : graph.nodes()) {
+        if (copy.is_done(node)) continue;
+        const std::optional<Fusion> fusion = fusion_of(graph, node);
+        if (!fusion) {
+            copy.add(node);
+            continue;
+        }
+        copy.add(node, fusion->op, node.inputs, fusion->params, fusion->swallowed);
+        lines.push_back("fuse_feed_forward: " + fusion_line(graph, node, fusion->op, fusion->swallowed));
+    }
+    return {std::move(copy.graph()), std::move(lines)};
+}
+
+}  // namespace trireme::layers

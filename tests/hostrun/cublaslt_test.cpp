@@ -1,0 +1,202 @@
+// Steps for cuBLASLt (rules/cublaslt_steps.hpp) run on the CPU: products by the column-major definition,
+// conversions and masks by the bodies of our own kernels, next to the fp64 reference. Once with every
+// epilogue in the product, once with each of them apart, as where the library has none.
+#include <functional>
+#include <set>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/kernels/cublaslt/step_kernels.hpp"
+#include "runtime/kernels/rules/cublaslt_steps.hpp"
+#include "tests/hostrun/host_launch.hpp"
+#include "tests/parity/expectations.hpp"
+#include "tests/support/column_products.hpp"
+
+namespace trireme::hostrun {
+namespace {
+
+using parity::KernelBench;
+using parity::OpCase;
+using ::testing::HasSubstr;
+using trireme::testing::ColumnProducts;
+
+/// Steps as a provider on the host-run device.
+class HostCublaslt final : public KernelProvider {
+  public:
+    [[nodiscard]] std::string_view name() const override { return "cublaslt"; }
+    [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override {
+        KernelRequest capped = request;
+        capped.workspace_cap = cap;
+        cublaslt::StepsOffer offer = cublaslt::steps_of(capped, DeviceModel{});
+        if (!offer.steps) return {nullptr, offer.refusal};
+        auto products = std::make_shared<ColumnProducts>();
+        products->has = [this](const cublaslt::ColumnProduct& product) {
+            epilogues.insert(product.epilogue);
+            return has(product);
+        };
+        return cublaslt::StepKernels<HostLaunch, ColumnProducts>::make(std::move(*offer.steps),
+                                                                       std::move(products));
+    }
+
+    Bytes cap{std::int64_t{1} << 20};  ///< small: the workspace is spoilt at each product
+    std::function<bool(const cublaslt::ColumnProduct&)> has = [](const auto&) { return true; };
+    mutable std::set<cublaslt::Epilogue> epilogues;  ///< that were asked for
+};
+
+struct HostRun {
+    HostRun() {
+        auto own = std::make_unique<HostRunDevice>();
+        device = own.get();
+        backend.device = std::move(own);
+    }
+    Backend backend;
+    HostRunDevice* device;
+    HostCublaslt provider;
+};
+
+std::vector<OpCase> in_all_types(const std::vector<OpCase>& given) {
+    std::vector<OpCase> cases = given;
+    for (const DType half : {DType::bf16, DType::f16}) {
+        for (const OpCase& op_case : parity::stored_as(half, given)) cases.push_back(op_case);
+    }
+    return cases;
+}
+
+void check(HostRun& host, const std::vector<OpCase>& cases) {
+    for (const OpCase& op_case : cases) {
+        for (const std::int64_t batch : op_case.batches) {
+            SCOPED_TRACE(fmt::format("{}, batch {}", op_case.name(), batch));
+            KernelBench bench(host.backend, host.provider, op_case, batch, 1);
+            ASSERT_EQ(bench.refusal(), "");
+            ++census().cases;
+            parity::expect_parity(bench, op_case);
+            host.device->order = Order::scattered;
+            const parity::Results scattered = bench.train();
+            host.device->order = Order::ascending;
+            parity::expect_same_bits(bench.train(), scattered);
+            if (::testing::Test::HasFailure()) return;
+        }
+    }
+}
+
+/// The parity tests' shapes, and ragged ones around the padding of rows to 8 and masks to 128.
+std::vector<OpCase> linear_cases() {
+    std::vector<OpCase> cases = parity::linear_cases();
+    for (const std::int64_t out : {1, 7, 9, 130}) {
+        for (const bool bias : {false, true}) {
+            layers::Linear op{.out_features = out, .bias = bias};
+            cases.push_back({op, {5, 13}, {1, 3}});
+            op.activation = layers::Activation::relu;
+            cases.push_back({op, {5, 13}, {1, 3}});
+        }
+    }
+    return in_all_types(cases);
+}
+
+std::vector<OpCase> feed_forward_cases(layers::HiddenActivation inside) {
+    std::vector<OpCase> cases;
+    for (const std::int64_t hidden : {1, 8, 13, 129}) {
+        const layers::FeedForward op{
+            .hidden_features = hidden, .out_features = 5, .activation_inside = inside};
+        cases.push_back({op, {3, 16}, {1, 4}});
+        cases.push_back({op, {7}, {1, 9}});
+    }
+    cases.push_back({layers::FeedForward{64, 16, inside}, {9, 16}, {3}});
+    return in_all_types(cases);
+}
+
+bool is_bare(const cublaslt::ColumnProduct& product) { return product.epilogue == cublaslt::Epilogue::none; }
+
+TEST(Cublaslt, Linear) {
+    HostRun host;
+    check(host, linear_cases());
+}
+
+TEST(Cublaslt, LinearWithEveryEpilogueApart) {
+    HostRun host;
+    host.provider.has = is_bare;
+    check(host, linear_cases());
+}
+
+TEST(Cublaslt, FeedForwardWithGelu) {
+    HostRun host;
+    check(host, feed_forward_cases(layers::HiddenActivation::gelu_tanh));
+}
+
+TEST(Cublaslt, FeedForwardWithRelu) {
+    HostRun host;
+    check(host, feed_forward_cases(layers::HiddenActivation::relu));
+}
+
+TEST(Cublaslt, FeedForwardWithEveryEpilogueApart) {
+    HostRun host;
+    host.provider.has = is_bare;
+    check(host, feed_forward_cases(layers::HiddenActivation::gelu_tanh));
+    check(host, feed_forward_cases(layers::HiddenActivation::relu));
+}
+
+/// The library's order of a mask's bits is its own: where it has one of the two only, both are apart.
+TEST(Cublaslt, AMaskIsWrittenAndReadBySameSide) {
+    for (const auto missing : {cublaslt::Epilogue::relu_aux_bias, cublaslt::Epilogue::drelu}) {
+        HostRun host;
+        host.provider.has = [&](const cublaslt::ColumnProduct& p) { return p.epilogue != missing; };
+        const OpCase op_case{layers::FeedForward{24, 5, layers::HiddenActivation::relu}, {16}, {3}};
+        check(host, {op_case});
+        EXPECT_THAT(KernelBench(host.backend, host.provider, op_case, 3, 1).describe(),
+                    HasSubstr("; apart: relu_aux_bias drelu"));
+    }
+}
+
+/// Gradients that must be converted come in pieces; so do the sums of their columns.
+TEST(Cublaslt, HeadsInPieces) {
+    HostRun host;
+    host.provider.cap = Bytes(16384);
+    for (const DType half : {DType::bf16, DType::f16}) {
+        for (const bool bias : {false, true}) {
+            check(host, {{.op = layers::Linear{.out_features = 219, .bias = bias},
+                          .input = {9},
+                          .batches = {203},
+                          .input_dtype = half}});
+        }
+    }
+    host.provider.cap = Bytes(32768);
+    for (const auto inside : {layers::HiddenActivation::relu, layers::HiddenActivation::gelu_tanh}) {
+        check(host, {{.op = layers::FeedForward{17, 37, inside},
+                      .input = {9},
+                      .batches = {203},
+                      .input_dtype = DType::bf16}});
+    }
+}
+
+/// What was proved is what would be run: no epilogue of the list is missing from the cases.
+TEST(Cublaslt, EveryEpilogueIsAskedFor) {
+    HostRun host;
+    check(
+        host,
+        {{layers::Linear{.out_features = 3}, {5}, {2}},
+         {layers::Linear{.out_features = 3, .bias = true}, {5}, {2}},
+         {layers::Linear{.out_features = 3, .activation = layers::Activation::relu}, {5}, {2}},
+         {layers::Linear{.out_features = 3, .bias = true, .activation = layers::Activation::relu}, {5}, {2}},
+         {layers::FeedForward{4, 3, layers::HiddenActivation::relu}, {5}, {2}},
+         {layers::FeedForward{4, 3, layers::HiddenActivation::gelu_tanh}, {5}, {2}}});
+    EXPECT_EQ(host.provider.epilogues.size(), static_cast<std::size_t>(cublaslt::Epilogue::sum_a) + 1);
+}
+
+/// Without an algorithm for the bare product, or room for the partial sums of a bias's gradient, there are no
+/// kernels.
+TEST(Cublaslt, WhatTheLibraryHasNotIsRefusedInItsWords) {
+    HostRun host;
+    const OpCase op_case{layers::Linear{.out_features = 300, .bias = true}, {5}, {2}};
+    host.provider.has = [](const auto&) { return false; };
+    EXPECT_EQ(KernelBench(host.backend, host.provider, op_case, 2, 1).refusal(),
+              "the test has no algorithm for it");
+    host.provider.has = is_bare;
+    EXPECT_EQ(KernelBench(host.backend, host.provider, op_case, 2, 1).refusal(), "");
+    host.provider.cap = Bytes(1024);
+    EXPECT_NE(KernelBench(host.backend, host.provider, op_case, 2, 1).refusal(), "");
+}
+
+}  // namespace
+}  // namespace trireme::hostrun
