@@ -172,7 +172,7 @@ bundle_cuda_libraries() {
     local folder found name
     for name in libcudnn.so.9 libcublasLt.so.13 libnvrtc.so.13; do
         found=
-        for folder in $(objdump -p "$binary" | awk '$1 == "RUNPATH" || $1 == "RPATH" {gsub(":", " ", $2); print $2}' FS='  +'); do
+        for folder in $(objdump -p "$binary" | awk '$1 == "RUNPATH" || $1 == "RPATH" {gsub(":", " ", $2); print $2}'); do
             [ -e "$folder/$name" ] && found=$folder && break
         done
         [ -n "$found" ] || fail "$name is in no folder that $binary was linked against: was it built with the preset cuda?"
