@@ -97,8 +97,7 @@ class TrainingTest : public testing::Test {
                          std::mutex& mutex) {
         const layers::ModelGraph graph = setup.graph();
         const io::DataSetInfo& data = setup.text ? text_ : info_;
-        const Backend backend =
-            setup.backend ? setup.backend(comm.rank()) : make_backend(setup.device, 1);
+        const Backend backend = setup.backend ? setup.backend(comm.rank()) : make_backend(setup.device, 1);
         const Selection selection(graph, backend.providers, SelectionOptions{});
         ParallelSpec spec;
         spec.data = setup.ranks;
