@@ -172,13 +172,15 @@ START
 }
 
 bundle_cuda_libraries() {
-    local folder found name
-    for name in libcudnn.so.9 libcublasLt.so.13 libnvrtc.so.13; do
+    local folder found name cuda
+    cuda=$(needed "$binary" | sed -n 's/^libcudart\.so\.//p')
+    [ -n "$cuda" ] || fail "$binary has no CUDA back end: was it built with the preset cuda?"
+    for name in libcudnn.so.9 "libcublasLt.so.$cuda" "libnvrtc.so.$cuda"; do
         found=
         for folder in $(objdump -p "$binary" | awk '$1 == "RUNPATH" || $1 == "RPATH" {gsub(":", " ", $2); print $2}'); do
             [ -e "$folder/$name" ] && found=$folder && break
         done
-        [ -n "$found" ] || fail "$name is in no folder that $binary was linked against: was it built with the preset cuda?"
+        [ -n "$found" ] || fail "$name is in no folder that $binary was linked against"
         cp -L "$found/$name" "$tree/lib/"
         case $name in
         libcudnn*) cp -L "$found"/libcudnn_*.so.9 "$tree/lib/" ;;
