@@ -37,7 +37,7 @@ fixed_addresses=()
 if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
 
 # Labels whose tests start processes of their own run one test at a time.
-shared_labels='^(unit|multirank|parity|golden)$'
+shared_labels='^(unit|multirank|parity|golden|hostrun|async)$'
 required=unit,multirank,mpi,parity,golden,faults
 broken_steps=()
 left_out=()

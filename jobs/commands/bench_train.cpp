@@ -26,7 +26,7 @@ constexpr double turn_deadline = 3600;  // seconds; other ranks' peers may take 
 constexpr std::chrono::milliseconds pause_before_turn{30};
 constexpr const char* peer_script = "tests/bench/torch_peer.py";
 
-CommandSyntax syntax() {
+CommandSyntax bench_train_syntax() {
     CommandSyntax s;
     s.usage =
         "trireme bench train JOB [--steps N] [--rounds N] [--ops] [--against KEYS] [--peer torch=PYTHON] "
@@ -280,6 +280,6 @@ int run_bench_train(const Arguments& arguments) {
 
 }  // namespace
 
-Command bench_train_command() { return {"bench train", syntax(), run_bench_train}; }
+Command bench_train_command() { return {"bench train", bench_train_syntax(), run_bench_train}; }
 
 }  // namespace trireme::jobs

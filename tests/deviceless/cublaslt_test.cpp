@@ -20,9 +20,9 @@ using ::testing::HasSubstr;
 TEST(DevicelessCublaslt, EveryProductOfEveryPresetIsDescribed) {
     int described = 0;
     for (const int sm : {80, 90}) {
-        for (const auto& precision : trireme::testing::product_precisions) {
+        for (const auto& precision : trireme::test::product_precisions) {
             const DeviceModel device{.sm = sm, .tf32 = precision.tf32};
-            const auto recipes = trireme::testing::products_of_recipes(precision.dtype, device, 32);
+            const auto recipes = trireme::test::products_of_recipes(precision.dtype, device, 32);
             EXPECT_GT(recipes.nodes, 50);
             for (const auto& [text, product] : recipes.products) {
                 SCOPED_TRACE(fmt::format("sm_{} {}: {}", sm, precision.name, text));
@@ -72,7 +72,7 @@ TEST(DevicelessCublaslt, HeuristicsNeedADriverAndSayIt) {
 
 /// Rules answer first: what they refuse needs no library.
 TEST(DevicelessCublaslt, TheProviderRefusesByRulesWithoutAGpu) {
-    const layers::ModelGraph graph = trireme::testing::lowered("lenet", DType::bf16);
+    const layers::ModelGraph graph = trireme::test::lowered("lenet", DType::bf16);
     KernelRequest request;
     request.graph = &graph;
     request.batch = 2;

@@ -8,11 +8,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runtime/kernels/cuda/nodes/product_steps.hpp"
 #include "runtime/kernels/rules/cublaslt_steps.hpp"
-#include "tests/hostrun/host_launch.hpp"
+#include "tests/hostrun/host_cublaslt.hpp"
 #include "tests/parity/expectations.hpp"
-#include "tests/support/column_products.hpp"
 
 namespace trireme::hostrun {
 namespace {
@@ -20,30 +18,6 @@ namespace {
 using parity::KernelBench;
 using parity::OpCase;
 using ::testing::HasSubstr;
-using trireme::testing::ColumnProducts;
-
-/// Steps as a provider on the host-run device.
-class HostCublaslt final : public KernelProvider {
-  public:
-    [[nodiscard]] std::string_view name() const override { return "cublaslt"; }
-    [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override {
-        KernelRequest capped = request;
-        capped.workspace_cap = cap;
-        cublaslt::StepsOffer offer = cublaslt::steps_of(capped, DeviceModel{});
-        if (!offer.steps) return {nullptr, offer.refusal};
-        auto products = std::make_shared<ColumnProducts>();
-        products->has = [this](const cublaslt::ColumnProduct& product) {
-            epilogues.insert(product.epilogue);
-            return has(product);
-        };
-        return cublaslt::ProductSteps<HostLaunch, ColumnProducts>::make(std::move(*offer.steps),
-                                                                        std::move(products));
-    }
-
-    Bytes cap{std::int64_t{1} << 20};  ///< small: the workspace is spoilt at each product
-    std::function<bool(const cublaslt::ColumnProduct&)> has = [](const auto&) { return true; };
-    mutable std::set<cublaslt::Epilogue> epilogues;  ///< that were asked for
-};
 
 struct HostRun {
     HostRun() {

@@ -15,7 +15,7 @@
 #include "runtime/device/device.hpp"
 #include "runtime/kernels/rules/column_major.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 inline double value_at(const std::byte* memory, DType dtype, std::int64_t index) {
     if (dtype == DType::f32) {
@@ -147,4 +147,4 @@ class ColumnProducts {
     }
 };
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

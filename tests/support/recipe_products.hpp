@@ -12,7 +12,7 @@
 #include "runtime/kernels/rules/column_major.hpp"
 #include "runtime/kernels/rules/cublaslt_steps.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 struct RecipeProducts {
     std::map<std::string, cublaslt::ColumnProduct> products;  ///< by their text
@@ -79,4 +79,4 @@ inline constexpr ProductPrecision product_precisions[] = {{"fp32", DType::f32, f
                                                           {"bf16", DType::bf16, true},
                                                           {"fp16", DType::f16, true}};
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

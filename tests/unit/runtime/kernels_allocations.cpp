@@ -40,7 +40,7 @@ void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
-namespace trireme::testing {
+namespace trireme::test {
 
 void start_counting_allocations() {
     calls = 0;
@@ -53,4 +53,4 @@ AllocationCount stop_counting_allocations() {
     return {.calls = calls.load(), .largest = largest.load()};
 }
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-namespace trireme::testing {
+namespace trireme::test {
 
 struct AllocationCount {
     std::size_t calls = 0;
@@ -14,4 +14,4 @@ struct AllocationCount {
 void start_counting_allocations();
 [[nodiscard]] AllocationCount stop_counting_allocations();
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -10,7 +10,7 @@
 #include "runtime/core/error.hpp"
 #include "runtime/kernels/onednn/onednn_provider.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 using layers::Activation;
@@ -195,4 +195,4 @@ TEST(KernelsRefusal, InferenceNeedsNoBackwardMemory) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

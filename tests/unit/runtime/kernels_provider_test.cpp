@@ -7,7 +7,7 @@
 #include "runtime/kernels/onednn/onednn_provider.hpp"
 #include "runtime/kernels/reference/reference_provider.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 using layers::Activation;
@@ -213,4 +213,4 @@ TEST(KernelsReferenceProvider, TakesFlatten) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

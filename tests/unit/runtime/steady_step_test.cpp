@@ -7,7 +7,7 @@
 #include "stepper.hpp"
 #include "tests/support/tiny_graphs.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 /// Two batch norms with what is fused behind them, dropout, global pooling and a loss: loops of our own
@@ -59,4 +59,4 @@ TEST(SteadyStep, ConvolutionsAllocateNoTensorAndNotMoreAndMore) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

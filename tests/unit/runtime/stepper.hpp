@@ -11,7 +11,7 @@
 #include "runtime/available_backends.hpp"
 #include "runtime/exec/executor.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 /// One rank, stepping on the same samples of at most five classes.
 class Stepper {
@@ -24,7 +24,7 @@ class Stepper {
           backend_(make_backend(device, threads)),
           selection_(graph_, backend_.providers, SelectionOptions{.threads = threads}),
           plan_(selection_, {.data = 1, .batch = batch, .microbatches = microbatches}, 1, std::nullopt),
-          state_(graph_, plan_.buckets(), optimizer_, backend_.device->memory()),
+          state_(graph_, plan_.buckets(), optimizer_, *backend_.device),
           world_(comm::in_process_world(1, comm::CommOptions{})),
           x_(static_cast<std::size_t>(batch * graph_.tensor(graph_.input()).shape.elements().value)),
           y_(static_cast<std::size_t>(batch)) {
@@ -70,4 +70,4 @@ class Stepper {
     std::int64_t steps_ = 0;
 };
 
-}  // namespace trireme::testing
+}  // namespace trireme::test
