@@ -5,7 +5,7 @@
 #include <memory>
 #include <set>
 
-#include "runtime/kernels/cublaslt/step_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/product_steps.hpp"
 #include "runtime/kernels/rules/cublaslt_steps.hpp"
 #include "tests/hostrun/host_launch.hpp"
 #include "tests/support/column_products.hpp"
@@ -27,8 +27,8 @@ class HostCublaslt final : public KernelProvider {
             epilogues.insert(product.epilogue);
             return has(product);
         };
-        return cublaslt::StepKernels<HostLaunch, ColumnProducts>::make(std::move(*offer.steps),
-                                                                       std::move(products));
+        return cublaslt::ProductSteps<HostLaunch, ColumnProducts>::make(std::move(*offer.steps),
+                                                                        std::move(products));
     }
 
     Bytes cap{std::int64_t{1} << 20};  ///< small: the workspace is spoilt at each product

@@ -26,6 +26,9 @@ struct OpCase {
     /// How activations and their gradients are stored; class indices are what they are.
     DType input_dtype = DType::f32;
     DType output_dtype = DType::f32;
+    /// Parameters are fp32 with values of this type: a product that rounds them to it then has the same kinks
+    /// as the reference, where an op has some inside.
+    DType param_values = DType::f32;
 
     [[nodiscard]] std::string name() const;
 };

@@ -73,6 +73,8 @@ Tolerance tolerance_of(const OpCase& op_case) {
     tolerance.input_gradient += rounding;
     // oneDNN adds the gradients of overlapping windows in bf16.
     if (std::holds_alternative<Pool2d>(op_case.op)) tolerance.input_gradient += rounding;
+    // The values and the gradient between two products are rounded.
+    if (std::holds_alternative<layers::FeedForward>(op_case.op)) tolerance.param_gradient += rounded_products;
     // An fp32 operand beside a bf16 one is rounded for the product.
     if (layers::multiplies_weight(op_case.op) && op_case.input_dtype != op_case.output_dtype) {
         tolerance.param_gradient += rounded_products;
