@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <set>
 #include <string>
@@ -14,7 +13,7 @@
 
 #include "runtime/core/error.hpp"
 #include "runtime/core/host_memory.hpp"
-#include "runtime/device/device.hpp"
+#include "runtime/device/cpu/cpu_device.hpp"
 #include "runtime/kernels/cuda/bodies/block.hpp"
 
 namespace trireme::hostrun {
@@ -51,10 +50,9 @@ void for_each_in(Order order, std::int64_t count, const F& f) {
     for (std::int64_t i = 0; i < count; ++i) f(order == Order::ascending ? i : count - 1 - i);
 }
 
-class HostStream final : public Stream {
+class HostStream final : public CpuStream {
   public:
     explicit HostStream(Order order) : order_(order) {}
-    void synchronize() override {}
     [[nodiscard]] Order order() const { return order_; }
     [[nodiscard]] std::vector<std::byte>& shared_memory() { return shared_; }
 
@@ -141,6 +139,7 @@ class HostRunDevice final : public Device {
     [[nodiscard]] std::unique_ptr<Stream> make_stream() override {
         return std::make_unique<HostStream>(order);
     }
+    [[nodiscard]] std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }
 
     Order order = Order::ascending;
 
