@@ -5,6 +5,7 @@
 #   cluster/bundle.sh DIR                           from build/cuda where that is, else from build/release
 #   cluster/bundle.sh --build build/release DIR     from another build
 #   cluster/bundle.sh --with-cuda-libraries DIR     with cuDNN, cuBLASLt and NVRTC (1.2 GB), for hosts that lack them
+#   cluster/bundle.sh --with-gpu-tests DIR          with the programs that tests/gpu/run_all.sh --programs DIR/bin runs
 #   cluster/bundle.sh --without-mpi DIR             without Open MPI, for hosts whose own (4.1, libmpi.so.40) is to be used
 set -euo pipefail
 
@@ -19,6 +20,7 @@ fail() {
 build=
 out=
 cuda_libraries=no
+programs=(trireme)
 mpi=yes
 while [ $# -gt 0 ]; do
     case $1 in
@@ -28,12 +30,13 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --with-cuda-libraries) cuda_libraries=yes ;;
+    --with-gpu-tests) programs+=(gpu_device gpu_parity) ;;
     --without-mpi) mpi=no ;;
     -h | --help)
-        sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
         exit 0
         ;;
-    -*) fail "unknown argument '$1' (there are --build, --with-cuda-libraries and --without-mpi)" ;;
+    -*) fail "unknown argument '$1' (there are --build, --with-cuda-libraries, --with-gpu-tests and --without-mpi)" ;;
     *)
         [ -z "$out" ] || fail "one folder is made at a time: $out or $1?"
         out=$1
@@ -169,13 +172,15 @@ START
 }
 
 bundle_cuda_libraries() {
-    local folder found name
-    for name in libcudnn.so.9 libcublasLt.so.13 libnvrtc.so.13; do
+    local folder found name cuda
+    cuda=$(needed "$binary" | sed -n 's/^libcudart\.so\.//p')
+    [ -n "$cuda" ] || fail "$binary has no CUDA back end: was it built with the preset cuda?"
+    for name in libcudnn.so.9 "libcublasLt.so.$cuda" "libnvrtc.so.$cuda"; do
         found=
         for folder in $(objdump -p "$binary" | awk '$1 == "RUNPATH" || $1 == "RPATH" {gsub(":", " ", $2); print $2}'); do
             [ -e "$folder/$name" ] && found=$folder && break
         done
-        [ -n "$found" ] || fail "$name is in no folder that $binary was linked against: was it built with the preset cuda?"
+        [ -n "$found" ] || fail "$name is in no folder that $binary was linked against"
         cp -L "$found/$name" "$tree/lib/"
         case $name in
         libcudnn*) cp -L "$found"/libcudnn_*.so.9 "$tree/lib/" ;;
@@ -185,9 +190,12 @@ bundle_cuda_libraries() {
 }
 
 say "from $build"
-cp "$binary" "$tree/libexec/trireme"
-collect "$binary"
-starter trireme trireme
+for program in "${programs[@]}"; do
+    [ -x "$build/bin/$program" ] || fail "$build/bin/$program is not there: cmake --build $build --target tests_gpu"
+    cp "$build/bin/$program" "$tree/libexec/$program"
+    collect "$build/bin/$program"
+    starter "$program" "$program"
+done
 if [ $mpi = yes ]; then
     bundle_mpi
     bundle_pmix

@@ -121,6 +121,45 @@ TEST_F(Async, RanksWithoutSamples) {
     expect_the_same({.ranks = 4, .batch = 3, .steps = 2, .lr = 0.05, .canonical = true, .wisher = 3}, 100);
 }
 
+/// What an executor that only evaluates says of four samples, at the second of two batches.
+std::vector<float> predicted(Backend backend) {
+    const layers::ModelGraph graph = test::tiny_residual();
+    const Selection selection(graph, backend.providers, SelectionOptions{});
+    const ParallelPlan plan(selection, {.data = 1, .batch = 8}, 1, std::nullopt);
+    ModelState state(graph, plan.buckets(), OptimizerSpec{}, *backend.device);
+    state.initialise(3);
+    auto world = comm::in_process_world(1, comm::CommOptions{});
+    ExecutorParts parts;
+    parts.plan = &plan;
+    parts.state = &state;
+    parts.device = backend.device.get();
+    parts.step_kernels = backend.step_kernels.get();
+    parts.comm = world.front().get();
+    parts.eval_batch = 4;
+    Executor executor(parts);
+    std::vector<float> said;
+    for (const float shift : {0.0F, 0.5F}) {
+        std::vector<float> x(4 * 64);
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) / 17 - shift;
+        const std::vector<std::int32_t> y(4, 1);
+        const auto out = executor.forward({std::as_bytes(std::span(x)), std::as_bytes(std::span(y)), 3});
+        said.assign(out.logits.begin(), out.logits.end());
+        said.insert(said.end(), out.loss.begin(), out.loss.end());
+    }
+    world.front()->finish(Deadline::in_seconds(60));
+    return said;
+}
+
+TEST_F(Async, PredictionsComeBackToTheHost) {
+    const std::vector<float> wanted = predicted(at_once());
+    EXPECT_EQ(wanted.size(), 3U * 5 + 3);
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        Ranks ranks(1, seed, {});
+        EXPECT_EQ(predicted(ranks.backend(0)), wanted) << "seed " << seed;
+        EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
+    }
+}
+
 /// Leaves out one wait after the other.
 TEST_F(Async, EveryWaitIsMissedOrImplied) {
     constexpr std::uint64_t tries = 5;

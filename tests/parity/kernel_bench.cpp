@@ -276,6 +276,7 @@ Results KernelBench::run(const KernelRequest& r, const RunOptions& options) {
         Guarded scratch(device, bytes_of(needs.forward_scratch));
         b.scratch = scratch.data();
         kernels->pack_forward(*stream, b);
+        stream->synchronize();  // the host spoils what a device may still be reading
         scratch.spoil();
         kernels->forward(*stream, b);
         stream->synchronize();
@@ -327,9 +328,11 @@ void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffe
 
     if (fused()) kernels.backward_activation(stream, b);
     for (const bool input : {options.input_gradient_first, !options.input_gradient_first}) {
+        stream.synchronize();
         scratch.spoil();
         if (input && input_gradient) {
             kernels.pack_backward(stream, b);
+            stream.synchronize();
             scratch.spoil();
             kernels.backward_input(stream, b);
         } else if (!input && !params_.empty()) {
