@@ -35,6 +35,8 @@ void record_loss(Stream& stream, const RecordLoss& record);
 void update(Stream& stream, const UpdatePlan& plan, const UpdateMemory& memory, const UpdateArenas& arenas);
 /// Running statistics of `norms` batch norms, after update() has judged the step.
 void update_running(Stream& stream, std::int64_t norms, const UpdateRunning& update);
+/// The values of `a` and `b` change places.
+void exchange(Stream& stream, float* a, float* b, std::int64_t elements);
 
 /// Values in another type.
 void cast(Stream& stream, const Source& from, const Sink& to, std::int64_t elements);

@@ -59,6 +59,13 @@ class StepLaunches {
         Launch::blocks(stream, norms, UpdateRunning::threads, update);
     }
 
+    static void exchange(Stream& stream, float* a, float* b, std::int64_t elements) {
+        each_pack(stream, elements,
+                  Exchange{elements,
+                           {reinterpret_cast<std::byte*>(a), DType::f32},
+                           {reinterpret_cast<std::byte*>(b), DType::f32}});
+    }
+
     static void cast(Stream& stream, const Source& from, const Sink& to, std::int64_t elements) {
         each_pack(stream, elements, Map<Same>{elements, from, to, {}});
     }
