@@ -70,19 +70,12 @@ std::vector<OpCase> linear_cases() {
     return in_all_types(cases);
 }
 
-/// Ragged around the padding of rows to 8 and of masks to 128.
 std::vector<OpCase> feed_forward_cases(layers::HiddenActivation inside) {
-    std::vector<OpCase> cases;
-    for (const std::int64_t hidden : {1, 8, 13, 129}) {
-        const layers::FeedForward op{
-            .hidden_features = hidden, .out_features = 5, .activation_inside = inside};
-        cases.push_back({op, {3, 16}, {1, 4}});
-        cases.push_back({op, {7}, {1, 9}});
-    }
-    cases.push_back({layers::FeedForward{64, 16, inside}, {9, 16}, {3}});
-    cases = in_all_types(cases);
-    for (OpCase& op_case : cases) op_case.param_values = DType::bf16;
-    return cases;
+    std::vector<OpCase> cases = parity::feed_forward_cases();
+    std::erase_if(cases, [&](const OpCase& op_case) {
+        return std::get<layers::FeedForward>(op_case.op).activation_inside != inside;
+    });
+    return in_all_types(cases);
 }
 
 bool is_bare(const cublaslt::ColumnProduct& product) { return product.epilogue == cublaslt::Epilogue::none; }

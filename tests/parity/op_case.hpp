@@ -64,5 +64,8 @@ struct Tolerance {
 [[nodiscard]] std::vector<OpCase> global_average_cases();
 [[nodiscard]] std::vector<OpCase> embedding_cases();
 [[nodiscard]] std::vector<OpCase> attention_cases();
+/// With gelu inside and with relu; ragged around rows of 8 and masks of 128 bits. Not every device asks for
+/// this op.
+[[nodiscard]] std::vector<OpCase> feed_forward_cases();
 
 }  // namespace trireme::parity

@@ -302,4 +302,18 @@ std::vector<OpCase> attention_cases() {
             {heads(1), {257, 3 * 4}, {1, 3}},       {heads(1), {1, 3}, {1, 5}}};
 }
 
+std::vector<OpCase> feed_forward_cases() {
+    std::vector<OpCase> cases;
+    for (const auto inside : {layers::HiddenActivation::gelu_tanh, layers::HiddenActivation::relu}) {
+        for (const std::int64_t hidden : {1, 8, 13, 129}) {
+            const layers::FeedForward op{hidden, 5, inside};
+            cases.push_back({op, {3, 16}, {1, 4}});
+            cases.push_back({op, {7}, {1, 9}});
+        }
+        cases.push_back({layers::FeedForward{64, 16, inside}, {9, 16}, {3}});
+    }
+    for (OpCase& op_case : cases) op_case.param_values = DType::bf16;
+    return cases;
+}
+
 }  // namespace trireme::parity
