@@ -31,9 +31,9 @@ inline layers::ModelGraph tiny_convnet() {
 /// The same after the fusion that jobs apply.
 inline layers::ModelGraph tiny_convnet_fused() { return layers::fuse_bias_activation(tiny_convnet()).graph; }
 
-/// Images of 8x8x1 if not told otherwise, 5 classes: batch norm, a residual branch, dropout, global pooling.
-/// What a ResNet has, and random numbers; after the fusions that jobs apply.
-inline layers::ModelGraph tiny_residual(std::int64_t side = 8, std::int64_t channels = 6) {
+/// 5 classes: batch norm, a residual branch, dropout, global pooling. What a ResNet has, and random numbers;
+/// after the fusions that jobs apply.
+inline layers::ModelGraph residual_network(std::int64_t side, std::int64_t channels) {
     using namespace layers;
     ModelGraph graph("tiny-residual", Shape{side, side, 1}, Shape{}, DType::i32);
     Conv2d conv;
@@ -53,11 +53,13 @@ inline layers::ModelGraph tiny_residual(std::int64_t side = 8, std::int64_t chan
     return layers::fuse(graph).graph;
 }
 
+inline layers::ModelGraph tiny_residual() { return residual_network(8, 6); }
+
 /// The same with activations in bf16.
 inline layers::ModelGraph tiny_residual_bf16() { return layers::store_as_bf16(tiny_residual()).graph; }
 
 /// Windows of bytes, one block with two heads, dropout, the table once more as head: all that a GPT has.
-inline layers::ModelGraph tiny_gpt(std::int64_t positions = 16, std::int64_t width = 16) {
+inline layers::ModelGraph byte_gpt(std::int64_t positions, std::int64_t width) {
     using namespace layers;
     ModelGraph graph("tiny-gpt", Shape{positions}, Shape{positions}, DType::i32, DType::i32);
     TensorId x = graph.add("wte", Embedding{.vocabulary = 256, .features = width}, {graph.input()});
@@ -75,5 +77,7 @@ inline layers::ModelGraph tiny_gpt(std::int64_t positions = 16, std::int64_t wid
     graph.add("loss", SoftmaxCrossEntropy{}, {x, graph.target()});
     return layers::fuse_bias_activation(graph).graph;
 }
+
+inline layers::ModelGraph tiny_gpt() { return byte_gpt(16, 16); }
 
 }  // namespace trireme::test

@@ -66,7 +66,7 @@ layers::ModelGraph lenet() {
 
 /// Large enough for what libraries do with larger operands only.
 std::vector<layers::ModelGraph> networks() {
-    return {lenet(), test::tiny_residual(16, 32), test::tiny_gpt(96, 96)};
+    return {lenet(), test::residual_network(16, 32), test::byte_gpt(96, 96)};
 }
 
 // Of what libraries allocate, oneDNN's maps of arguments are all: some pieces of 160 bytes for each

@@ -214,8 +214,9 @@ class ProductSteps final : public NodeKernels {
         auto* partials = reinterpret_cast<double*>(writable(product.workspace, b));
         Launch::blocks(stream, tiling.blocks(), cuda::Tiling::threads,
                        cuda::TileSums<cuda::StridedColumns>{tiling, terms, partials});
-        Launch::blocks(stream, tiling.groups * tiling.channels, cuda::SumChunks<cuda::ScaledSums>::threads,
-                       cuda::SumChunks<cuda::ScaledSums>{tiling, partials, finish});
+        const auto lanes = cuda::ChunkLanes::of(tiling);
+        Launch::blocks(stream, lanes.warps(), cuda::ChunkLanes::threads,
+                       cuda::SumChunks<cuda::ScaledSums>{tiling, lanes, partials, finish});
     }
 
     NodeSteps steps_;
