@@ -37,7 +37,7 @@ TEST_P(GpuParity, Embedding) { check(embedding_cases()); }
 TEST_P(GpuParity, Attention) { check(attention_cases()); }
 
 INSTANTIATE_TEST_SUITE_P(Types, GpuParity, testing::Values(DType::f32, DType::bf16, DType::f16),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& type) { return std::string(name_of(type.param)); });
 
 class GpuLossParity : public GpuParity {};
 
@@ -46,7 +46,7 @@ TEST_P(GpuLossParity, Loss) { check(loss_cases()); }
 TEST_P(GpuLossParity, VectorLoss) { check(vector_loss_cases()); }
 
 INSTANTIATE_TEST_SUITE_P(Types, GpuLossParity, testing::Values(DType::f32),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& type) { return std::string(name_of(type.param)); });
 
 }  // namespace
 }  // namespace trireme::parity
