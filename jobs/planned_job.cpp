@@ -207,6 +207,7 @@ ExecutorParts executor_parts(const PlannedJob& job, comm::Communicator& comm, Mo
     parts.rank = comm.rank();
     parts.state = &state;
     parts.device = &job.device();
+    parts.step_kernels = job.step_kernels();
     parts.comm = &comm;
     parts.seed = job.spec().job.seed;
     parts.eval_batch = job.eval_rows();

@@ -37,8 +37,8 @@ fixed_addresses=()
 if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
 
 # Labels whose tests start processes of their own run one test at a time.
-shared_labels='^(unit|multirank|parity|golden)$'
-required=unit,multirank,mpi,parity,golden,faults
+shared_labels='^(unit|multirank|parity|golden|hostrun|async)$'
+required=unit,multirank,mpi,parity,golden,faults,hostrun,async
 broken_steps=()
 left_out=()
 

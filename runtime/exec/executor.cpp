@@ -242,13 +242,14 @@ void Executor::load_microbatch(const CompiledInstruction& instruction, const Ste
     if (!transfers_) return;
     const layers::ModelGraph& graph = parts_.plan->selection().graph();
     std::array<std::int64_t, 2> offsets{};
-    std::array<std::span<const std::byte>, 2> pieces{scope.batch.x, scope.batch.y};
+    std::array<std::span<const std::byte>, 2> pieces;
     for (std::size_t end = 0; end < 2; ++end) {
         const layers::TensorSpec& tensor = graph.tensor(end == 0 ? graph.input() : graph.target());
         const std::int64_t sample = bytes_of(tensor.shape.elements(), tensor.dtype).value;
         offsets[end] = instruction.first_sample * sample;
-        pieces[end] = pieces[end].subspan(static_cast<std::size_t>(offsets[end]),
-                                          static_cast<std::size_t>(instruction.samples * sample));
+        // Of a forward batch the memory may hold more samples than the span says.
+        const std::byte* batch = end == 0 ? scope.batch.x.data() : scope.batch.y.data();
+        pieces[end] = {batch + offsets[end], static_cast<std::size_t>(instruction.samples * sample)};
     }
     const auto& action = std::get<LoadMicrobatch>(instruction.source->action);
     transfers_->load(action.microbatch.value, pieces[0], pieces[1], offsets);

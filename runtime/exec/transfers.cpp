@@ -1,6 +1,7 @@
 #include "runtime/exec/transfers.hpp"
 
 #include "runtime/core/dtype.hpp"
+#include "runtime/core/error.hpp"
 
 namespace trireme {
 namespace {
@@ -54,6 +55,8 @@ comm::Ready DeviceTransfers::download(int bucket, std::span<const Range> ranges)
 }
 
 void DeviceTransfers::upload_sum(int bucket, const Range& range) {
+    // Also what tells this thread, and so what it launches from here on, that the range may be written.
+    ensure(at(arrived_, bucket).done(), "a sum is there only after its operand has arrived");
     upload_->copy(bytes_of_floats(range.device), bytes_of_floats(range.host),
                   bytes_of(Elements(range.elements), DType::f32));
     upload_->record(at(summed_, bucket));

@@ -95,14 +95,16 @@ Placement improved(const std::vector<BufferLife>& buffers, std::vector<std::size
 }  // namespace
 
 Bytes arena_lower_bound(const std::vector<BufferLife>& buffers) {
-    Bytes bound{};
-    for (const BufferLife& at : buffers) {  // the sum can only rise where some buffer begins
-        Bytes alive{};
-        for (const BufferLife& other : buffers) {
-            if (other.first <= at.first && at.first <= other.last) alive += aligned(other.size);
-        }
-        bound = std::max(bound, alive);
+    int end = 0;
+    for (const BufferLife& buffer : buffers) end = std::max(end, buffer.last + 1);
+    std::vector<Bytes> change(static_cast<std::size_t>(end) + 1);  // of what is alive, by instruction
+    for (const BufferLife& buffer : buffers) {
+        change[static_cast<std::size_t>(buffer.first)] += aligned(buffer.size);
+        change[static_cast<std::size_t>(buffer.last) + 1] -= aligned(buffer.size);
     }
+    Bytes alive{};
+    Bytes bound{};
+    for (const Bytes step : change) bound = std::max(bound, alive += step);
     return bound;
 }
 

@@ -78,6 +78,11 @@ def device(bench):
     return gtest(bench, "gpu_device", "GpuDevice.*")
 
 
+def products(bench):
+    """An algorithm of cuBLASLt for every product of every preset, in four precisions"""
+    return gtest(bench, "gpu_cublaslt", "GpuCublaslt.*")
+
+
 def parity(dtype):
     def part(bench):
         return gtest(bench, "gpu_parity", f"*Parity.*/{dtype}")
@@ -149,6 +154,7 @@ def sanitizer(tool):
 BF16 = ("--precision.compute", "bf16")
 PARTS = {
     "device": device,
+    "products": products,
     "parity-f32": parity("f32"),
     "parity-bf16": parity("bf16"),
     "parity-f16": parity("f16"),

@@ -53,6 +53,8 @@ struct RunSetup {
     /// The rank whose clock asks for a checkpoint in step 1, and which is asked to stop in step 2.
     int wisher = -1;
     bool text = false;  ///< windows of a text instead of images
+    /// A back end of the test's own for a rank; empty: that of `device`.
+    std::function<Backend(int rank)> backend = {};
 };
 
 class TrainingTest : public testing::Test {
@@ -95,7 +97,7 @@ class TrainingTest : public testing::Test {
                          std::mutex& mutex) {
         const layers::ModelGraph graph = setup.graph();
         const io::DataSetInfo& data = setup.text ? text_ : info_;
-        const Backend backend = make_backend(setup.device, 1);
+        const Backend backend = setup.backend ? setup.backend(comm.rank()) : make_backend(setup.device, 1);
         const Selection selection(graph, backend.providers, SelectionOptions{});
         ParallelSpec spec;
         spec.data = setup.ranks;
@@ -120,6 +122,7 @@ class TrainingTest : public testing::Test {
         parts.rank = comm.rank();
         parts.state = &state;
         parts.device = backend.device.get();
+        parts.step_kernels = backend.step_kernels.get();
         parts.comm = &comm;
         Executor executor(parts);
         io::LoaderOptions options;

@@ -194,7 +194,8 @@ KernelBench::KernelBench(Backend& backend, const KernelProvider& provider, const
     }
     for (layers::ParamId id : node().params) {
         const layers::ParamSpec& spec = graph_.param(id);
-        params_.push_back(random_floats(spec.name, spec.shape.elements().value, Values::plain));
+        params_.push_back(as_stored(random_floats(spec.name, spec.shape.elements().value, Values::plain),
+                                    op_case.param_values));
     }
     for (layers::BufferId id : node().buffers) {
         const layers::BufferSpec& spec = graph_.buffer(id);

@@ -32,6 +32,7 @@ TEST_P(Parity, Joining) { check(joining_cases()); }
 TEST_P(Parity, GlobalAverage) { check(global_average_cases()); }
 TEST_P(Parity, Embedding) { check(embedding_cases()); }
 TEST_P(Parity, Attention) { check(attention_cases()); }
+TEST_P(Parity, FeedForward) { check(feed_forward_cases()); }
 
 // Activations stored as bf16. Losses read fp32, as the rewrite leaves them.
 TEST_P(Parity, ConvolutionInBf16) { check(stored_as(DType::bf16, convolution_cases())); }
@@ -43,6 +44,7 @@ TEST_P(Parity, DropoutInBf16) { check(stored_as(DType::bf16, dropout_cases())); 
 TEST_P(Parity, JoiningInBf16) { check(stored_as(DType::bf16, joining_cases())); }
 TEST_P(Parity, EmbeddingInBf16) { check(stored_as(DType::bf16, embedding_cases())); }
 TEST_P(Parity, AttentionInBf16) { check(stored_as(DType::bf16, attention_cases())); }
+TEST_P(Parity, FeedForwardInBf16) { check(stored_as(DType::bf16, feed_forward_cases())); }
 TEST_P(Parity, GlobalAverageInBf16) { check(stored_as(DType::bf16, global_average_cases())); }
 
 /// Scores of thousands, which overflow an exponential unless the largest is taken out. In fp32 they are off
@@ -82,7 +84,9 @@ TEST(Providers, TheLastTakesEverything) {
     ASSERT_FALSE(backend.providers.empty());
     const KernelProvider& last = *backend.providers.back();
     EXPECT_EQ(last.name(), "reference");
-    for (const auto& cases : all_cases()) {
+    std::vector<std::vector<OpCase>> every = all_cases();
+    every.push_back(feed_forward_cases());
+    for (const auto& cases : every) {
         for (const OpCase& op_case : cases) {
             EXPECT_EQ(KernelBench(backend, last, op_case, 1, 1).refusal(), "") << op_case.name();
         }

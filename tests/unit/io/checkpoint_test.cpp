@@ -278,6 +278,9 @@ TEST(Checkpoint, WhatAnIndexClaimsIsCheckedBeforeItIsUsed) {
                 HasSubstr("checkpoint schema 2, newer than the 1"));
     EXPECT_THAT(opening_with("\"position\": ", "\"position\": 99999"), HasSubstr("lie outside part-0000.h5"));
     EXPECT_THAT(opening_with("\"position\": ", "\"position\": -"), HasSubstr("lie outside part-0000.h5"));
+    // Near the largest number there is: found by fuzzing, as a sum in the message that was too large.
+    EXPECT_THAT(opening_with("\"position\": ", "\"position\": 922337203685477580"),
+                HasSubstr("lie outside part-0000.h5"));
     EXPECT_THAT(opening_with("\"part-0000.h5\"", "\"../../etc/passwd\""), HasSubstr("is not one of ours"));
     EXPECT_THAT(opening_with("\"f32\"", "\"f33\""), HasSubstr("dtype 'f33' is not known"));
     EXPECT_THAT(opening_with("\"file\": 0", "\"file\": 4"), HasSubstr("file number 4"));

@@ -193,7 +193,7 @@ class VerifyTest : public PlanTest {
     std::vector<Program> programs_;
 };
 
-TEST_F(VerifyTest, GoodProgramsPass) { EXPECT_EQ(verdict(), "no error"); }
+TEST_F(VerifyTest, GoodProgramsPass) { EXPECT_EQ(verdict(), test::nothing_thrown); }
 
 TEST_F(VerifyTest, NamesCollectivesInAnotherOrder) {
     std::swap(list()[find("reduce-bucket 0")].action, list()[find("reduce-bucket 1")].action);
