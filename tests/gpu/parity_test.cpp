@@ -38,7 +38,7 @@ TEST_P(GpuParity, Attention) { check(attention_cases()); }
 TEST_P(GpuParity, FeedForward) { check(feed_forward_cases()); }
 
 INSTANTIATE_TEST_SUITE_P(Types, GpuParity, testing::Values(DType::f32, DType::bf16, DType::f16),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& type) { return std::string(name_of(type.param)); });
 
 class GpuLossParity : public GpuParity {};
 
@@ -47,7 +47,7 @@ TEST_P(GpuLossParity, Loss) { check(loss_cases()); }
 TEST_P(GpuLossParity, VectorLoss) { check(vector_loss_cases()); }
 
 INSTANTIATE_TEST_SUITE_P(Types, GpuLossParity, testing::Values(DType::f32),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& type) { return std::string(name_of(type.param)); });
 
 }  // namespace
 }  // namespace trireme::parity
