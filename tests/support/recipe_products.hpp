@@ -25,13 +25,7 @@ struct RecipeProducts {
     spec.name = preset;
     spec.hidden = {256, 128};
     layers::ModelGraph graph = layers::fuse_feed_forward(layers::fuse(jobs::build_model(spec)).graph).graph;
-    if (dtype == DType::f32) return graph;
-    graph = layers::store_as_bf16(graph).graph;
-    for (const layers::Node& node : graph.nodes()) {
-        if (!layers::is_view(node.op) && graph.tensor(node.output).dtype == DType::bf16)
-            graph.store_as(node.output, dtype);
-    }
-    return graph;
+    return dtype == DType::f32 ? graph : layers::store_as(graph, dtype).graph;
 }
 
 /// Of all presets with `batch` samples, in training and evaluation.
