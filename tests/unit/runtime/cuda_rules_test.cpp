@@ -59,7 +59,8 @@ TEST(CudaRules, TakeHalves) {
 }
 
 TEST(CudaRules, RefuseInWords) {
-    EXPECT_THAT(offer_for(layers::Conv2d{.out_channels = 4}, {8, 8, 3}).refusal, HasSubstr("it is a library's"));
+    EXPECT_THAT(offer_for(layers::Conv2d{.out_channels = 4}, {8, 8, 3}).refusal,
+                HasSubstr("it is a library's"));
     EXPECT_THAT(offer_for(layers::Flatten{}, {8, 8, 3}).refusal, HasSubstr("a view needs no kernel"));
     EXPECT_THAT(offer_for(layers::CausalSelfAttention{.heads = 1}, {6001, 12}).refusal,
                 HasSubstr("6001 positions"));
