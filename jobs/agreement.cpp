@@ -86,7 +86,7 @@ void agree(const PlannedJob& job, comm::Communicator& comm) {
     judge_sharing(ranks, job.spec().job.share_device, comm.rank() == 0);
     if (comm.rank() != 0) return;
     warn_of_crowding(ranks);
-    if (!job.spec().precision.bf16) return;
+    if (job.spec().precision.storage != DType::bf16) return;
     if (const std::string caveat = bf16_caveat(job.device()); !caveat.empty()) log::warn("{}", caveat);
 }
 

@@ -33,7 +33,6 @@ std::string json_of(const auto& value) {
 }
 
 std::string mode_of(const JobSpec& spec) { return spec.job.canonical ? "canonical" : "fast"; }
-std::string precision_of(const JobSpec& spec) { return spec.precision.bf16 ? "bf16" : "fp32"; }
 
 /// All but the hashes, which are made from the copy.
 io::CheckpointMeta meta_of(const PlannedJob& job, const Position& position, const Metrics& metrics) {
@@ -52,7 +51,7 @@ io::CheckpointMeta meta_of(const PlannedJob& job, const Position& position, cons
         {"virtual_shards", json_of(job.plan().shards().shards())},
         {"optimizer", json_of(job.spec().optimizer.name)},
         {"deterministic", json_of(mode_of(job.spec()))},
-        {"precision", json_of(precision_of(job.spec()))},
+        {"precision", json_of(job.spec().precision.compute)},
         {"data_set", json_of(data.fingerprint)},
         // What a prediction needs of the data that the network was trained on.
         {"sample_shape", json_of(data.sample_shape.dims())},
@@ -116,7 +115,7 @@ void warn_of_other_kernels(const io::CheckpointReader& reader, const fs::path& f
     };
     differs("device", json_of(job.device().kind()));
     differs("deterministic", json_of(mode_of(job.spec())));
-    differs("precision", json_of(precision_of(job.spec())));
+    differs("precision", json_of(job.spec().precision.compute));
     if (job.spec().job.canonical) differs("threads", json_of(job.selection().threads()));
 }
 

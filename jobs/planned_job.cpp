@@ -7,7 +7,6 @@
 #include "jobs/models/gpt.hpp"
 #include "jobs/models/model_spec.hpp"
 #include "jobs/version.hpp"
-#include "layers/rewrite/rewrite.hpp"
 #include "runtime/core/digest.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
@@ -74,16 +73,15 @@ bool has_samples(const io::DataSetInfo& data, const std::string& split) {
 }
 
 PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use)
+    : PlannedJob(spec, world, threads, use, make_backend(spec.job.device, threads, spec.numerics())) {}
+
+PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use, Backend backend)
     : spec_(std::move(spec)),
       data_(in_windows(open_data(spec_, use, data_note_), spec_.model)),
-      backend_(make_backend(spec_.job.device, threads)) {
-    layers::Rewritten rewritten = layers::fuse(build_model(fitted(spec_.model, data_)));
-    rewrites_ = std::move(rewritten.lines);
-    if (spec_.precision.bf16) {
-        rewritten = layers::store_as_bf16(rewritten.graph);
-        rewrites_.insert(rewrites_.end(), rewritten.lines.begin(), rewritten.lines.end());
-    }
-    graph_ = std::make_unique<layers::ModelGraph>(std::move(rewritten.graph));
+      backend_(std::move(backend)) {
+    rewrite(layers::fuse(build_model(fitted(spec_.model, data_))));
+    if (backend_.fuses_feed_forward) rewrite(layers::fuse_feed_forward(*graph_));
+    if (spec_.precision.storage != DType::f32) rewrite(layers::store_as(*graph_, spec_.precision.storage));
     (void)param_settings(spec_.optimizer,
                          *graph_);  // a group that matches nothing is told before anything runs
     selection_ = std::make_unique<Selection>(*graph_, backend_.providers,
@@ -92,14 +90,20 @@ PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use)
                                            training_samples(data_));
     if (!spec_.job.memory_limit) return;
     for (int rank = 0; rank < world; ++rank) {
-        if (memory(rank).total() > *spec_.job.memory_limit) {
-            throw ConfigError(
-                fmt::format("rank {} needs {} but job.memory_limit is {}: lower data.batch, raise "
-                            "parallel.microbatches, or use "
-                            "more ranks (trireme inspect --what memory shows the parts)",
-                            rank, human_bytes(memory(rank).total()), human_bytes(*spec_.job.memory_limit)));
-        }
+        const MemoryReport report = memory(rank);
+        const Bytes needed = backend_.device->asynchronous() ? report.on_device() : report.total();
+        if (needed <= *spec_.job.memory_limit) continue;
+        throw ConfigError(
+            fmt::format("rank {} needs {} but job.memory_limit is {}: lower data.batch, raise "
+                        "parallel.microbatches, set parallel.recompute to auto, or use more ranks (trireme "
+                        "inspect --what memory shows the parts)",
+                        rank, human_bytes(needed), human_bytes(*spec_.job.memory_limit)));
     }
+}
+
+void PlannedJob::rewrite(layers::Rewritten rewritten) {
+    rewrites_.insert(rewrites_.end(), rewritten.lines.begin(), rewritten.lines.end());
+    graph_ = std::make_unique<layers::ModelGraph>(std::move(rewritten.graph));
 }
 
 std::int64_t PlannedJob::horizon() const {
@@ -133,7 +137,8 @@ Bytes PlannedJob::data_memory(int rank) const {
 }
 
 MemoryReport PlannedJob::memory(int rank) const {
-    MemoryReport report = Executor::planned_memory(*plan_, rank, spec_.optimizer, eval_rows());
+    MemoryReport report =
+        Executor::planned_memory(*plan_, rank, spec_.optimizer, eval_rows(), *backend_.device);
     report.data = data_memory(rank);
     if (rank == 0) report.checkpoint = checkpoint_copy_bytes(*graph_, spec_.optimizer);
     return report;
@@ -152,7 +157,9 @@ std::string PlannedJob::plan_text() const {
     const std::int64_t rows = std::max<std::int64_t>(
         plan_->microbatches(0, StepKind::full).empty() ? 1 : plan_->microbatches(0, StepKind::full).front(),
         1);
-    return text + plan_->str() + fmt::format("kernels (micro-batch of {}):\n", rows) +
+    return text + plan_->str() +
+           fmt::format("kernels (micro-batch of {}, at most {} of scratch a launch):\n", rows,
+                       human_bytes(spec_.job.workspace_cap)) +
            selection_->str(rows, /*training=*/true);
 }
 
@@ -176,6 +183,12 @@ std::string PlannedJob::memory_text(int rank) const {
     text += memory_row("arena", report.arena,
                        fmt::format("(a full step needs {}, lower bound {})", human_bytes(step.size),
                                    human_bytes(step.lower_bound)));
+    if (backend_.device->asynchronous()) {
+        text += memory_row("batch", report.batch);
+        text += memory_row("peak on device", report.on_device(), "beside the driver's context and libraries");
+        text += memory_row("copy of state", report.host_state, "on the host, as all below");
+        text += memory_row("sums over ranks", report.host_sums, "pinned");
+    }
     text += memory_row("data pipeline", report.data);
     text += memory_row("checkpoint copy", report.checkpoint);
     text += memory_row("total", report.total(), "beside the process itself: code, libraries, MPI");

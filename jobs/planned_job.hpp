@@ -11,6 +11,7 @@
 #include "io/data_set.hpp"
 #include "jobs/spec/job_spec.hpp"
 #include "layers/graph.hpp"
+#include "layers/rewrite/rewrite.hpp"
 #include "runtime/available_backends.hpp"
 #include "runtime/exec/executor.hpp"
 #include "runtime/plan/parallel_plan.hpp"
@@ -29,6 +30,8 @@ class PlannedJob {
     /// `threads` kernel threads each. Throws ConfigError (what does not fit), DataError (data set missing or
     /// damaged), DeviceError.
     PlannedJob(JobSpec spec, int world, int threads, DataUse use);
+    /// For the devices of a back end that was made before.
+    PlannedJob(JobSpec spec, int world, int threads, DataUse use, Backend backend);
 
     [[nodiscard]] const JobSpec& spec() const { return spec_; }
     [[nodiscard]] const std::optional<io::DataSetInfo>& data() const { return data_; }
@@ -55,6 +58,7 @@ class PlannedJob {
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> fingerprints() const;
 
   private:
+    void rewrite(layers::Rewritten rewritten);
     [[nodiscard]] Bytes data_memory(int rank) const;
 
     JobSpec spec_;

@@ -10,6 +10,7 @@
 #include "runtime/device/device.hpp"
 #include "runtime/exec/step_kernels.hpp"
 #include "runtime/kernels/kernel.hpp"
+#include "runtime/numerics.hpp"
 
 namespace trireme {
 
@@ -19,12 +20,14 @@ struct Backend {
     std::unique_ptr<Device> device;
     std::vector<std::unique_ptr<KernelProvider>> providers;
     std::unique_ptr<StepKernels> step_kernels;  ///< null: the host's
+    bool fuses_feed_forward = false;            ///< the graph is to be rewritten by layers::fuse_feed_forward
 };
 
 /// `device_kind` as job.device has it: auto, cpu, reference or cuda. `threads`: kernel threads of the rank.
-/// Throws DeviceError for a device that this build or machine has not, ConfigError for a word that is none or
-/// for less than one thread.
-[[nodiscard]] Backend make_backend(const std::string& device_kind, int threads);
+/// Throws DeviceError for a device that this build or machine has not, ConfigError for a word that is none,
+/// for less than one thread, or for numerics that the device has not.
+[[nodiscard]] Backend make_backend(const std::string& device_kind, int threads,
+                                   const Numerics& numerics = {});
 
 /// Why bf16 would be slow here, for a warning; empty where the processor has instructions for it.
 [[nodiscard]] std::string bf16_caveat(const Device& device);

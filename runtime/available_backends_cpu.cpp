@@ -4,8 +4,8 @@
 
 namespace trireme {
 
-Backend make_backend(const std::string& device_kind, int threads) {
-    if (auto backend = make_host_backend(device_kind == "auto" ? "cpu" : device_kind, threads))
+Backend make_backend(const std::string& device_kind, int threads, const Numerics& numerics) {
+    if (auto backend = make_host_backend(device_kind == "auto" ? "cpu" : device_kind, threads, numerics))
         return std::move(*backend);
     if (device_kind == "cuda") {
         throw DeviceError(

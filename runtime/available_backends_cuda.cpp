@@ -24,10 +24,10 @@ std::string chosen(const std::string& device_kind) {
 
 }  // namespace
 
-Backend make_backend(const std::string& device_kind, int threads) {
+Backend make_backend(const std::string& device_kind, int threads, const Numerics& numerics) {
     const std::string kind = chosen(device_kind);
     if (kind == "cuda") return cuda_backend(threads);
-    if (auto backend = make_host_backend(kind, threads)) return std::move(*backend);
+    if (auto backend = make_host_backend(kind, threads, numerics)) return std::move(*backend);
     refuse_device_kind(device_kind);
 }
 

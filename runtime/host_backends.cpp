@@ -30,10 +30,17 @@ Backend reference_backend(int threads) {
 
 }  // namespace
 
-std::optional<Backend> make_host_backend(const std::string& device_kind, int threads) {
-    if (device_kind == "cpu") return cpu_backend(threads);
-    if (device_kind == "reference") return reference_backend(threads);
-    return std::nullopt;
+std::optional<Backend> make_host_backend(const std::string& device_kind, int threads,
+                                         const Numerics& numerics) {
+    if (device_kind != "cpu" && device_kind != "reference") return std::nullopt;
+    if (const std::string refusal = refusal_of_host(numerics); !refusal.empty())
+        throw ConfigError("precision.compute: " + refusal);
+    return device_kind == "cpu" ? cpu_backend(threads) : reference_backend(threads);
+}
+
+std::string refusal_of_host(const Numerics& numerics) {
+    if (!numerics.tf32 && numerics.storage != DType::f16) return {};
+    return "CPU kernels compute in fp32 or bf16: tf32 and fp16 are formats of graphics processors";
 }
 
 void refuse_device_kind(const std::string& device_kind) {

@@ -113,10 +113,6 @@ void add_peers(std::vector<std::unique_ptr<Contender>>& contenders, const Argume
     }
 }
 
-DType compute_dtype(const PlannedJob& job) {
-    return job.spec().effective.at("precision.compute") == "bf16" ? DType::bf16 : DType::f32;
-}
-
 Measured measure(const Arguments& arguments, const PlannedJob& job, const PlannedJob* other,
                  comm::Communicator& comm) {
     Measured measured;
@@ -155,7 +151,7 @@ Measured measure(const Arguments& arguments, const PlannedJob& job, const Planne
         measured.ops = op_rows(job, comm.rank(), ours.time_instructions(measured.steps));
         meet();
         measured.roofline =
-            measure_roofline(job.spec().job.device, job.selection().threads(), compute_dtype(job));
+            measure_roofline(job.spec().job.device, job.selection().threads(), job.spec().precision.storage);
     }
     // Rank 0 removes the meeting place: by then the peers of all ranks have ended.
     contenders.clear();
@@ -199,7 +195,7 @@ ordered_json as_json(const Measured& measured, const PlannedJob& job) {
         {"batch", job.spec().data.batch},
         {"world", job.world()},
         {"threads", job.selection().threads()},
-        {"precision", job.spec().effective.at("precision.compute")},
+        {"precision", job.spec().precision.compute},
         {"rounds", measured.rounds},
         {"steps_a_turn", measured.steps},
         {"contenders", ordered_json::array()},
@@ -228,8 +224,8 @@ ordered_json as_json(const Measured& measured, const PlannedJob& job) {
 
 void print_text(const Measured& measured, const PlannedJob& job) {
     fmt::print("{}: batch {}, {} rank(s) x {} thread(s), {}, {} turn(s) of {} steps{}\n", job.spec().job.name,
-               job.spec().data.batch, job.world(), job.selection().threads(),
-               job.spec().effective.at("precision.compute"), measured.rounds, measured.steps,
+               job.spec().data.batch, job.world(), job.selection().threads(), job.spec().precision.compute,
+               measured.rounds, measured.steps,
                measured.torch_version.empty() ? "" : ", torch " + measured.torch_version);
     fmt::print("{:<52} {:>10} {:>10} {:>10} {:>12} {:>12}\n", "", "step ms", "p10", "p90", "samples/s",
                "memory");

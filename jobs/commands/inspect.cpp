@@ -6,6 +6,7 @@
 #include "jobs/planned_job.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
+#include "runtime/planned_backends.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -15,8 +16,8 @@ const std::vector<std::string> views{"graph", "plan", "program", "memory", "all"
 CommandSyntax inspect_syntax() {
     CommandSyntax s;
     s.usage =
-        "trireme inspect JOB --world N [--what graph|plan|program|memory|all] [--rank R] [--json] "
-        "[--section.key value ...]";
+        "trireme inspect JOB --world N [--what graph|plan|program|memory|all] [--rank R] "
+        "[--device cpu|cuda|reference] [--sm 90] [--json] [--section.key value ...]";
     s.about =
         "Shows what a job would do on N ranks: graph, plan, program and memory of a rank. Needs no MPI, no "
         "device and no data.";
@@ -26,6 +27,8 @@ CommandSyntax inspect_syntax() {
     s.flags = {{"world", true, "ranks of the job [1]"},
                {"what", true, "graph, plan, program, memory or all [all]"},
                {"rank", true, "the rank whose program and memory are shown [0]"},
+               {"device", true, "what the ranks would drive, instead of job.device"},
+               {"sm", true, "with --device cuda: compute capability of the GPU, times ten [90]"},
                {"json", false, "print one JSON object"}};
     return s;
 }
@@ -35,9 +38,30 @@ nlohmann::ordered_json memory_json(const MemoryReport& report) {
             {"optimizer_state", report.optimizer_state.value},
             {"gradients", report.gradients.value},
             {"arena", report.arena.value},
+            {"batch", report.batch.value},
+            {"on_device", report.on_device().value},
+            {"host_state", report.host_state.value},
+            {"host_sums", report.host_sums.value},
             {"data", report.data.value},
             {"checkpoint", report.checkpoint.value},
             {"total", report.total().value}};
+}
+
+/// A GPU is described, never asked for: what is planned is the same on a machine without one.
+PlannedJob planned(const Arguments& arguments, int world) {
+    std::map<std::string, Setting> settings = arguments.job_settings;
+    if (arguments.has("device"))
+        settings["job.device"] = {arguments.value("device"), "command line: --device"};
+    JobSpec spec = load_job(arguments.positional.front(), settings);
+    const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
+    if (spec.job.device != "cuda") {
+        if (arguments.has("sm"))
+            throw ConfigError("command line: --sm describes a GPU: add --device cuda, or leave it out");
+        return PlannedJob(std::move(spec), world, threads, DataUse::if_there);
+    }
+    const int sm = static_cast<int>(whole_number(arguments, "sm", "90", 10, 999));
+    Backend backend = planned_cuda_backend(sm, spec.numerics());
+    return PlannedJob(std::move(spec), world, threads, DataUse::if_there, std::move(backend));
 }
 
 int run_inspect(const Arguments& arguments) {
@@ -50,9 +74,7 @@ int run_inspect(const Arguments& arguments) {
     }
     const int world = static_cast<int>(whole_number(arguments, "world", "1", 1, 1 << 20));
     const int rank = static_cast<int>(whole_number(arguments, "rank", "0", 0, world - 1));
-    JobSpec spec = load_job(arguments.positional.front(), arguments.job_settings);
-    const int threads = static_cast<int>(spec.job.threads.value_or(automatic_threads()));
-    const PlannedJob job(std::move(spec), world, threads, DataUse::if_there);
+    const PlannedJob job = planned(arguments, world);
     verify(job.plan());
 
     const auto wanted = [&](const char* view) { return what == "all" || what == view; };

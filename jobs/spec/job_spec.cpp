@@ -10,6 +10,7 @@
 #include "jobs/spec/keys.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
+#include "runtime/host_backends.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -179,6 +180,17 @@ std::int64_t read_recompute(SettingsReader& read) {
     return 1;
 }
 
+/// A device that is not known yet (auto) refuses for itself.
+void read_precision(SettingsReader& read, JobSpec& spec) {
+    spec.precision.compute = read.choice("precision.compute", {"fp32", "tf32", "bf16", "fp16"});
+    spec.precision.tf32 = spec.precision.compute == "tf32";
+    if (spec.precision.compute == "bf16") spec.precision.storage = DType::bf16;
+    if (spec.precision.compute == "fp16") spec.precision.storage = DType::f16;
+    if (spec.job.device != "cpu" && spec.job.device != "reference") return;
+    if (const std::string refusal = refusal_of_host(spec.numerics()); !refusal.empty())
+        read.refuse("precision.compute", refusal);
+}
+
 void read_parallel(SettingsReader& read, JobSpec& spec) {
     JobSpec::Parallel& parallel = spec.parallel;
     parallel.data = read.maybe_integer("parallel.data", 1);
@@ -198,13 +210,6 @@ void read_parallel(SettingsReader& read, JobSpec& spec) {
                                                            : comm::Algorithm::automatic;
     parallel.recompute = read_recompute(read);
     (void)read.choice("parallel.wire", {"fp32"}, {"bf16"});
-    const std::string compute = read.text("precision.compute");
-    if (compute == "tf32" || compute == "fp16") {
-        read.refuse("precision.compute",
-                    "CPU kernels compute in fp32 or bf16: tf32 and fp16 are formats of graphics processors");
-    } else {
-        spec.precision.bf16 = read.choice("precision.compute", {"fp32", "bf16"}) == "bf16";
-    }
 }
 
 /// "epoch", "500" steps or "30m".
@@ -307,6 +312,7 @@ JobSpec load_job(const std::filesystem::path& file, const std::map<std::string, 
     read_model(read, spec, file);
     read_optimizer(read, spec);
     read_parallel(read, spec);
+    read_precision(read, spec);
     read_running(read, spec);
     diagnostics.raise();
     for (const KeyInfo& key : key_table()) {

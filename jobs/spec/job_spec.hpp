@@ -13,6 +13,7 @@
 #include "io/pipeline/batch_loader.hpp"
 #include "jobs/models/model_spec.hpp"
 #include "jobs/spec/settings.hpp"
+#include "runtime/numerics.hpp"
 #include "runtime/optim/lr_schedule.hpp"
 #include "runtime/optim/optimizer.hpp"
 #include "runtime/optim/step_guard.hpp"
@@ -62,8 +63,11 @@ struct JobSpec {
 
     /// What activations are stored as and products formed of; parameters and sums are fp32 always.
     struct Precision {
-        bool bf16 = false;
+        std::string compute = "fp32";  ///< as the job says it
+        DType storage = DType::f32;
+        bool tf32 = false;
     } precision;
+    [[nodiscard]] Numerics numerics() const { return {precision.storage, precision.tf32, job.canonical}; }
 
     struct Deadlines {
         double join = 0;

@@ -289,13 +289,18 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
 }
 
 MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const OptimizerSpec& optimizer,
-                                      std::int64_t eval_batch) {
+                                      std::int64_t eval_batch, const Device& device) {
     const Bytes arena = bytes_of(plan.buckets().arena_elements(), DType::f32);
     MemoryReport report;
     report.parameters = arena + buffer_bytes_of(plan.selection().graph());
     report.optimizer_state = arena * static_cast<std::int64_t>(state_names(optimizer).size());
     report.gradients = bytes_of(plan.gradient_elements(rank), DType::f32);
     report.arena = training_arena(plan, rank, eval_batch);
+    if (!device.asynchronous()) return report;
+    const BatchBytes batch = batch_bytes(plan, rank, eval_batch);
+    report.batch = batch.x + batch.y;
+    report.host_state = report.parameters + report.optimizer_state;
+    report.host_sums = std::exchange(report.gradients, bytes_of(plan.device_gradients(rank), DType::f32));
     return report;
 }
 

@@ -82,9 +82,10 @@ class Executor {
     /// Width of the logits.
     [[nodiscard]] std::int64_t classes() const;
 
-    /// Memory of a rank, planned: without data, which the loader plans.
+    /// Memory of a rank that drives `device`, planned: without data, which the loader plans.
     [[nodiscard]] static MemoryReport planned_memory(const ParallelPlan& plan, int rank,
-                                                     const OptimizerSpec& optimizer, std::int64_t eval_batch);
+                                                     const OptimizerSpec& optimizer, std::int64_t eval_batch,
+                                                     const Device& device);
     /// Device memory that this executor holds.
     [[nodiscard]] Bytes arena_bytes() const { return arena_.size(); }
     /// The sums of the last step, with the bucket layout.

@@ -41,11 +41,14 @@ struct MemoryReport {
     Bytes optimizer_state{};
     Bytes gradients{};
     Bytes arena{};       ///< activations, their gradients, kernel state and scratch, shared by all programs
+    Bytes batch{};       ///< an asynchronous device's copy of the samples
+    Bytes host_state{};  ///< the host's copy of an asynchronous device's parameters and optimizer state
+    Bytes host_sums{};   ///< where gradients of an asynchronous device are summed over ranks (pinned)
     Bytes data{};        ///< batch buffers and block windows of the data pipeline
     Bytes checkpoint{};  ///< copy of the state that is being saved; of the rank that saves
-    [[nodiscard]] Bytes total() const { return on_device() + data + checkpoint; }
+    [[nodiscard]] Bytes total() const { return on_device() + host_state + host_sums + data + checkpoint; }
     /// What lies in the memory of the device.
-    [[nodiscard]] Bytes on_device() const { return parameters + optimizer_state + gradients + arena; }
+    [[nodiscard]] Bytes on_device() const { return parameters + optimizer_state + gradients + arena + batch; }
 };
 
 class ParallelPlan {

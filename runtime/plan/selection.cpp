@@ -1,11 +1,25 @@
 #include "runtime/plan/selection.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "runtime/core/error.hpp"
 
 namespace trireme {
+namespace {
+
+/// The first names, and how many more there are.
+std::string some_of(const std::vector<std::string>& names) {
+    constexpr std::size_t most = 4;
+    const std::size_t shown = std::min(most, names.size());
+    std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + shown, ", "));
+    if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+    return text;
+}
+
+}  // namespace
 
 Selection::Selection(const layers::ModelGraph& graph,
                      const std::vector<std::unique_ptr<KernelProvider>>& providers, SelectionOptions options)
@@ -72,6 +86,7 @@ const std::vector<std::string>& Selection::refusals(layers::NodeId node, std::in
 
 std::string Selection::str(std::int64_t batch, bool training) const {
     std::string text;
+    std::map<std::string, std::vector<std::string>> refused;  // by reason: the nodes
     for (std::size_t i = 0; i < graph_->nodes().size(); ++i) {
         const layers::Node& node = graph_->nodes()[i];
         if (layers::is_view(node.op)) {
@@ -79,10 +94,11 @@ std::string Selection::str(std::int64_t batch, bool training) const {
             continue;
         }
         const Choice& made = choice(static_cast<layers::NodeId>(i), batch, training);
-        text += fmt::format("  {:<16} {} ({})", node.name, made.provider, made.kernels->describe());
-        for (const std::string& reason : made.refusals) text += fmt::format("  [{}]", reason);
-        text += '\n';
+        text += fmt::format("  {:<16} {} ({})\n", node.name, made.provider, made.kernels->describe());
+        for (const std::string& reason : made.refusals) refused[reason].push_back(node.name);
     }
+    for (const auto& [reason, nodes] : refused)
+        text += fmt::format("  not by {} ({})\n", reason, some_of(nodes));
     return text;
 }
 

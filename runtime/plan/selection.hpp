@@ -45,7 +45,7 @@ class Selection {
         return root_.at(static_cast<std::size_t>(tensor));
     }
 
-    /// One line a node: provider, implementation, refusals.
+    /// A line a node: provider and implementation; then a line for each reason why others did not take nodes.
     [[nodiscard]] std::string str(std::int64_t batch, bool training) const;
 
   private:

@@ -58,6 +58,14 @@ TEST(KernelsBackend, UnknownKindsAndThreadCountsAreConfigErrors) {
     EXPECT_THAT(message_of_make_backend<ConfigError>("cpu", 0), HasSubstr("job.threads is 0"));
 }
 
+TEST(KernelsBackend, NumericsOfGraphicsProcessorsAreRefused) {
+    for (const char* kind : {"auto", "cpu", "reference"}) {
+        EXPECT_NO_THROW((void)make_backend(kind, 1, {.storage = DType::bf16})) << kind;
+        EXPECT_THROW((void)make_backend(kind, 1, {.storage = DType::f16}), ConfigError) << kind;
+        EXPECT_THROW((void)make_backend(kind, 1, {.tf32 = true}), ConfigError) << kind;
+    }
+}
+
 TEST(KernelsBackend, VersionsNameOnednn) {
     const auto versions = backend_versions();
     ASSERT_FALSE(versions.empty());

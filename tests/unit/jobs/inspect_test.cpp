@@ -1,0 +1,81 @@
+// Plans for GPUs that are described, on a machine that has none.
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "jobs/planned_job.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/planned_backends.hpp"
+
+namespace trireme::jobs {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+JobSpec spec_of(const std::string& recipe, const std::string& compute) {
+    const auto file = std::filesystem::path(TRIREME_RECIPES) / (recipe + ".cfg");
+    return load_job(file, {{"job.device", {"cuda", "test"}}, {"precision.compute", {compute, "test"}}});
+}
+
+PlannedJob planned(const std::string& recipe, const std::string& compute, int sm, int world) {
+    JobSpec spec = spec_of(recipe, compute);
+    Backend backend = planned_cuda_backend(sm, spec.numerics());
+    return PlannedJob(std::move(spec), world, 1, DataUse::if_there, std::move(backend));
+}
+
+TEST(PlannedGpu, EveryRecipeHasAPlanInEveryPrecision) {
+    for (const char* recipe : {"lenet-mnist", "resnet18-cifar", "resnet50", "gpt-char", "gpt2-124m"}) {
+        for (const char* compute : {"fp32", "tf32", "bf16", "fp16"}) {
+            for (const int sm : {80, 90}) {
+                SCOPED_TRACE(fmt::format("{} in {} on sm_{}", recipe, compute, sm));
+                const PlannedJob job = planned(recipe, compute, sm, 8);
+                EXPECT_THAT(job.plan_text(), Not(HasSubstr("reference")));
+                EXPECT_GT(job.memory(0).on_device(), job.memory(0).parameters);
+            }
+        }
+    }
+}
+
+TEST(PlannedGpu, ProvidersAndFusionsOfATransformer) {
+    const std::string text = planned("gpt2-124m", "bf16", 90, 8).plan_text();
+    EXPECT_THAT(text, HasSubstr("h.0.mlp.c_fc     cublaslt (matmul:bf16 gelu and dgelu inside"));
+    EXPECT_THAT(text, HasSubstr("h.0.ln_1         cuda (rows:bf16)"));
+}
+
+/// What the host holds beside the device is counted apart, and job.memory_limit is the device's.
+TEST(PlannedGpu, MemoryIsCountedOnBothSides) {
+    const MemoryReport report = planned("gpt-char", "bf16", 90, 1).memory(0);
+    EXPECT_EQ(report.host_state, report.parameters + report.optimizer_state);
+    EXPECT_EQ(report.host_sums, report.gradients);
+    EXPECT_GT(report.batch.value, 0);
+    EXPECT_EQ(report.total(),
+              report.on_device() + report.host_state + report.host_sums + report.data + report.checkpoint);
+    JobSpec spec = spec_of("gpt-char", "bf16");
+    Backend backend = planned_cuda_backend(90, spec.numerics());
+    spec.job.memory_limit = report.on_device();
+    EXPECT_NO_THROW(PlannedJob(spec, 1, 1, DataUse::if_there, planned_cuda_backend(90, spec.numerics())));
+    spec.job.memory_limit = report.on_device() - Bytes(1);
+    EXPECT_THROW(PlannedJob(spec, 1, 1, DataUse::if_there, std::move(backend)), ConfigError);
+}
+
+TEST(PlannedGpu, OldOnesAreRefused) {
+    try {
+        (void)planned_cuda_backend(75, {});
+        FAIL() << "sm_75 was taken";
+    } catch (const ConfigError& error) {
+        EXPECT_THAT(error.what(), HasSubstr("--sm: the GPU of the plan is sm_75"));
+    }
+}
+
+/// It plans, and does not work.
+TEST(PlannedGpu, ItHasNoMemory) {
+    const Backend backend = planned_cuda_backend(90, {});
+    EXPECT_THROW((void)backend.device->memory(), InternalError);
+    EXPECT_THROW((void)backend.device->make_stream(), InternalError);
+}
+
+}  // namespace
+}  // namespace trireme::jobs
