@@ -19,8 +19,9 @@ void expect_near(std::string_view what, const std::vector<double>& got, const st
     }
 }
 
-void expect_parity(KernelBench& bench, const OpCase& op_case) {
-    const Tolerance tolerance = tolerance_of(op_case);
+void expect_parity(KernelBench& bench, const OpCase& op_case) { expect_parity(bench, tolerance_of(op_case)); }
+
+void expect_parity(KernelBench& bench, const Tolerance& tolerance) {
     const Results trained = bench.train();
     const Results want = bench.reference(trained.output);
     expect_near("output", trained.output, want.output, tolerance.forward);
