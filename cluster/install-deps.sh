@@ -17,7 +17,7 @@ onednn_dir=$deps_dir/onednn
 cuda_dir=$deps_dir/cuda
 frontend_dir=$deps_dir/cudnn-frontend
 
-build_packages=(g++ cmake ninja-build ccache pkg-config git ca-certificates)
+build_packages=(g++ cmake ninja-build ccache patchelf pkg-config git ca-certificates)
 library_packages=(openmpi-bin libopenmpi-dev libhdf5-dev hdf5-tools libboost-program-options-dev libspdlog-dev
     libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev libsodium-dev libhwloc-dev zlib1g-dev
     libjpeg62-turbo-dev libpng-dev libicu-dev)

@@ -6,6 +6,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
 
 option(TRIREME_BUILD_TESTS "Build the tests" ON)
+option(TRIREME_UNITY "Compile several sources at once: quicker as a whole, slower after a small change" OFF)
 option(TRIREME_CUDA "Build the CUDA back end; preset cuda" OFF)
 set(TRIREME_SANITIZE "" CACHE STRING "Sanitizers as -fsanitize takes them; empty for none")
 
@@ -17,6 +18,9 @@ endif()
 add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wconversion;-Wshadow;-Wno-sign-conversion;-Werror;-ffp-contract=off>")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1 -fno-omit-frame-pointer")
+if(TRIREME_UNITY)
+  add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-Wno-shadow>")  # one source's names would shadow another's
+endif()
 if(TRIREME_SANITIZE)
   add_compile_options(-fsanitize=${TRIREME_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${TRIREME_SANITIZE})

@@ -43,6 +43,7 @@ struct Collective {
     std::vector<std::int64_t> pieces;       ///< all_gather: elements of each member
     std::shared_ptr<const StepList> steps;  ///< canonical_all_reduce: my list, made by the caller
     std::string label;
+    Ready ready;                       ///< empty: the operand is there
     std::shared_ptr<void> keep_alive;  ///< owns `data` where the caller may leave before the collective ends
 };
 

@@ -50,7 +50,14 @@ bool CollectiveTable::advance() {
             ++i;
             continue;
         }
-        if (open.task == nullptr) begin(open);
+        if (open.task == nullptr) {
+            const Ready& ready = open.ticket->what.ready;
+            if (ready && !ready()) {
+                ++i;
+                continue;
+            }
+            begin(open);
+        }
         if (open.task->advance()) {
             moved = true;
             ++moves_;

@@ -59,7 +59,7 @@ class CollectiveTable {
     struct Open {
         std::shared_ptr<Ticket::State> ticket;
         Fingerprint fingerprint;
-        std::unique_ptr<CollectiveTask> task;  ///< empty while it waits its turn
+        std::unique_ptr<CollectiveTask> task;  ///< empty while it waits for its turn or its operand
         Time began;
     };
     using ListKey = std::tuple<Op, Algorithm, std::int64_t, std::int64_t, int>;

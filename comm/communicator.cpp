@@ -55,7 +55,8 @@ const std::string& Communicator::host() const { return host_; }
 
 Region Communicator::allocate_buckets(Bytes size) { return {*buckets_, size}; }
 
-Ticket Communicator::all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label) {
+Ticket Communicator::all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label,
+                                Ready ready) {
     Collective c;
     c.op = Op::all_reduce;
     c.algorithm = algorithm;
@@ -63,11 +64,12 @@ Ticket Communicator::all_reduce(std::span<float> data, Algorithm algorithm, std:
     c.count = static_cast<std::int64_t>(data.size());
     c.data = reinterpret_cast<std::byte*>(data.data());
     c.label = label;
+    c.ready = std::move(ready);
     return engine_->submit(std::move(c));
 }
 
 Ticket Communicator::canonical_all_reduce(std::shared_ptr<const StepList> steps, std::span<float> data,
-                                          std::int64_t count, std::string_view label) {
+                                          std::int64_t count, std::string_view label, Ready ready) {
     Collective c;
     c.op = Op::canonical_all_reduce;
     c.dtype = DType::f32;
@@ -75,6 +77,7 @@ Ticket Communicator::canonical_all_reduce(std::shared_ptr<const StepList> steps,
     c.steps = std::move(steps);
     c.data = reinterpret_cast<std::byte*>(data.data());
     c.label = label;
+    c.ready = std::move(ready);
     return engine_->submit(std::move(c));
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -69,6 +70,9 @@ class Ticket {
     std::shared_ptr<State> state_;
 };
 
+/// Whether the operand of a collective is there.
+using Ready = std::function<bool()>;
+
 class BucketMemory;
 class ProgressEngine;
 class Transport;
@@ -90,13 +94,16 @@ class Communicator {
     [[nodiscard]] Region allocate_buckets(Bytes size);
 
     /// Starts an in-place sum over all ranks. All ranks call their collectives in the same order. `data` must
-    /// stay until the ticket is done. `label` names it in traces and verdicts.
-    [[nodiscard]] Ticket all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label);
+    /// stay until the ticket is done. `label` names it in traces and verdicts. `ready`, where given, is asked
+    /// by the progress thread until it says that `data` is there (a copy from a device has arrived); it must
+    /// not wait.
+    [[nodiscard]] Ticket all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label,
+                                    Ready ready = {});
     /// Starts the sum along the fixed tree (canonical.hpp): `steps` is this rank's list, made with segments
     /// of `segment_elements()`, `data` the buffer that its offsets count from, `count` the elements of the
     /// sum.
     [[nodiscard]] Ticket canonical_all_reduce(std::shared_ptr<const StepList> steps, std::span<float> data,
-                                              std::int64_t count, std::string_view label);
+                                              std::int64_t count, std::string_view label, Ready ready = {});
     /// Elements (fp32) of the largest message.
     [[nodiscard]] std::int64_t segment_elements() const;
     /// Waits. Throws JobFailed (PeerLost, CommTimeout, or what a peer announced).

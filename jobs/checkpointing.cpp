@@ -300,6 +300,7 @@ Position restore_checkpoint(const PlannedJob& job, ModelState& state, const fs::
     }
     warn_of_other_kernels(reader, checkpoint, job);
     for (const NamedTensor& tensor : state.tensors()) read_tensor(reader, checkpoint, tensor);
+    state.send();
     Position position;
     position.step = integer_of(reader, "step", checkpoint);
     position.cursor.epoch = integer_of(reader, "epoch", checkpoint);
@@ -325,6 +326,7 @@ void restore_for_evaluation(ModelState& state, const fs::path& checkpoint) {
         }
         read_tensor(reader, checkpoint, wanted);
     }
+    state.send();
 }
 
 std::vector<std::string> initialise_from(ModelState& state, const fs::path& checkpoint) {

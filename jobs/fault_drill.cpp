@@ -29,6 +29,7 @@ std::int64_t number_after(const std::string& piece, std::string_view name, const
 /// Halves or doubles a value of the largest parameter: that is a weight, whose initial values are not zero,
 /// so that no update swallows the difference.
 void flip_bit(ModelState& state) {
+    state.fetch();
     std::span<float> largest;
     for (layers::ParamId p : state.by_name()) {
         if (state.param(p).size() > largest.size()) largest = state.param(p);
@@ -36,6 +37,7 @@ void flip_bit(ModelState& state) {
     constexpr std::uint32_t lowest_exponent_bit = 1U << 23;
     largest.front() =
         std::bit_cast<float>(std::bit_cast<std::uint32_t>(largest.front()) ^ lowest_exponent_bit);
+    state.send();
 }
 
 }  // namespace

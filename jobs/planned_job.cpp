@@ -52,6 +52,7 @@ ParallelSpec parallel_spec(const JobSpec& spec, int world) {
     parallel.virtual_shards = spec.parallel.virtual_shards;
     parallel.bucket_bytes = spec.parallel.bucket_bytes;
     parallel.algorithm = spec.parallel.algorithm;
+    parallel.recompute = spec.parallel.recompute;
     parallel.canonical = spec.job.canonical;
     return parallel;
 }
@@ -206,6 +207,7 @@ ExecutorParts executor_parts(const PlannedJob& job, comm::Communicator& comm, Mo
     parts.rank = comm.rank();
     parts.state = &state;
     parts.device = &job.device();
+    parts.step_kernels = job.step_kernels();
     parts.comm = &comm;
     parts.seed = job.spec().job.seed;
     parts.eval_batch = job.eval_rows();

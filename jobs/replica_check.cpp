@@ -20,6 +20,7 @@ std::string ranks_text(const std::vector<int>& ranks) {
 }  // namespace
 
 std::uint64_t params_hash(const ModelState& state) {
+    state.fetch();
     std::uint64_t hash = 0;
     for (layers::ParamId p : state.by_name()) {
         const auto bytes = std::as_bytes(state.param(p));

@@ -24,7 +24,7 @@ TrainingSteps::TrainingSteps(const PlannedJob& job, comm::Communicator& comm, Tr
     : job_(job),
       comm_(comm),
       trace_(trace),
-      state_(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device().memory()),
+      state_(job.graph(), job.plan().buckets(), job.spec().optimizer, job.device()),
       guard_(job.spec().job.nan),
       executor_(training_parts(job, comm, state_, guard_, trace)),
       schedule_(job.spec().schedule) {

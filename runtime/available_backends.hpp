@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/device/device.hpp"
+#include "runtime/exec/step_kernels.hpp"
 #include "runtime/kernels/kernel.hpp"
 
 namespace trireme {
@@ -17,6 +18,7 @@ namespace trireme {
 struct Backend {
     std::unique_ptr<Device> device;
     std::vector<std::unique_ptr<KernelProvider>> providers;
+    std::unique_ptr<StepKernels> step_kernels;  ///< null: the host's
 };
 
 /// `device_kind` as job.device has it: auto, cpu, reference or cuda. `threads`: kernel threads of the rank.

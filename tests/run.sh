@@ -37,8 +37,8 @@ fixed_addresses=()
 if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
 
 # Labels whose tests start processes of their own run one test at a time.
-shared_labels='^(unit|multirank|parity|golden)$'
-required=unit,multirank,mpi,parity,golden,faults
+shared_labels='^(unit|multirank|parity|golden|hostrun|async)$'
+required=unit,multirank,mpi,parity,golden,faults,hostrun,async
 broken_steps=()
 left_out=()
 
@@ -89,10 +89,18 @@ if build release all; then
 fi
 if build asan tests_unit tests_multirank; then run_tests asan asan --parallel "$jobs"; fi
 if build tsan tests_threads tests_multirank; then run_tests tsan tsan --parallel "$jobs"; fi
-# Of the CUDA build what has CUDA in it, and the tests that need the tool chain but no GPU; all others ran above.
+# Of the CUDA build what has CUDA in it: tests that need the tool chain but no GPU, and those on the GPU where one is. All
+# others ran above.
 if [ $cuda = yes ]; then
     required+=,deviceless
-    if build cuda trireme tests_deviceless; then run_tests cuda cuda -L '^deviceless$' --parallel "$jobs"; fi
+    if build cuda trireme tests_deviceless tests_gpu; then
+        run_tests cuda cuda -L '^deviceless$' --parallel "$jobs"
+        if build/cuda/bin/gpu_device --gtest_filter=GpuDevice.TellsWhatItIs | grep '^GPU: '; then
+            run_tests cuda-gpu cuda -L '^gpu$'
+        else
+            left_out+=(--skipped "[cuda] label gpu: no GPU can be used here; its tests were compiled (tests/gpu/run_all.sh runs them where one is)")
+        fi
+    fi
 else
     left_out+=(--skipped "[cuda] all: --without-cuda was asked for, so nothing is compiled for GPUs or asked of cuDNN and cuBLASLt")
 fi

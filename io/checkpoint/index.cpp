@@ -83,9 +83,8 @@ void require_inside(const StoredSlice& slice, const CheckpointIndex& index) {
     const StoredFile& file = index.files[slice.file];
     const std::int64_t bytes = slice_bytes(slice.spec);
     if (slice.offset < 0 || bytes > file.bytes || slice.offset > file.bytes - bytes) {
-        throw DataError(fmt::format("slice of {}: bytes {} to {} lie outside {}, which has {}",
-                                    slice.spec.name, slice.offset, slice.offset + bytes, file.name,
-                                    file.bytes));
+        throw DataError(fmt::format("slice of {}: {} bytes from {} on lie outside {}, which has {}",
+                                    slice.spec.name, bytes, slice.offset, file.name, file.bytes));
     }
 }
 

@@ -30,7 +30,7 @@ void add_work(OpRow& row, const ModelGraph& graph, const Node& node, double samp
     for (const TensorId input : node.inputs) inputs += bytes_of_tensor(graph, input) * samples;
     const double output = bytes_of_tensor(graph, node.output) * samples;
     const auto elements = static_cast<double>(graph.tensor(node.output).shape.elements().value);
-    if (row.pass == "forward") {
+    if (row.pass == "forward" || row.pass == "recompute") {
         row.flops += cost.forward_flops * samples;
         row.bytes += inputs + output + cost.weight_bytes;
     } else if (row.pass == "backward-input") {

@@ -37,22 +37,24 @@ std::vector<std::string> command(const TorchSetup& setup, const PlannedJob& job,
     if (spec.model.name.empty())
         throw ConfigError("bench train: the peer knows presets, not model.file: name one in model.name");
     const OptimizerSpec& optimizer = spec.optimizer;
-    std::vector<std::string> words{setup.python,
-                                   setup.script.string(),
-                                   "--mode=" + setup.mode,
-                                   "--model=" + spec.model.name,
-                                   fmt::format("--batch={}", spec.data.batch),
-                                   fmt::format("--threads={}", job.selection().threads()),
-                                   "--precision=" + spec.effective.at("precision.compute"),
-                                   "--optimizer=" + optimizer.name,
-                                   fmt::format("--lr={}", optimizer.lr),
-                                   fmt::format("--momentum={}", optimizer.momentum),
-                                   fmt::format("--nesterov={}", optimizer.nesterov ? 1 : 0),
-                                   fmt::format("--weight-decay={}", optimizer.weight_decay),
-                                   fmt::format("--clip={}", optimizer.clip),
-                                   fmt::format("--rank={}", rank),
-                                   fmt::format("--world={}", job.world()),
-                                   "--meeting=" + setup.meeting.string()};
+    std::vector<std::string> words{
+        setup.python,
+        setup.script.string(),
+        "--mode=" + setup.mode,
+        fmt::format("--device={}", job.device().asynchronous() ? job.device().kind() : "cpu"),
+        "--model=" + spec.model.name,
+        fmt::format("--batch={}", spec.data.batch),
+        fmt::format("--threads={}", job.selection().threads()),
+        "--precision=" + spec.effective.at("precision.compute"),
+        "--optimizer=" + optimizer.name,
+        fmt::format("--lr={}", optimizer.lr),
+        fmt::format("--momentum={}", optimizer.momentum),
+        fmt::format("--nesterov={}", optimizer.nesterov ? 1 : 0),
+        fmt::format("--weight-decay={}", optimizer.weight_decay),
+        fmt::format("--clip={}", optimizer.clip),
+        fmt::format("--rank={}", rank),
+        fmt::format("--world={}", job.world()),
+        "--meeting=" + setup.meeting.string()};
     for (std::string& word : network_words(job)) words.push_back(std::move(word));
     return words;
 }
@@ -68,8 +70,10 @@ nlohmann::json answer(PeerProcess& process) {
 
 }  // namespace
 
-std::vector<std::string> torch_modes(int world) {
-    return world > 1 ? std::vector<std::string>{"ddp"} : std::vector<std::string>{"eager", "compile"};
+std::vector<std::string> torch_modes(const PlannedJob& job) {
+    if (job.world() > 1) return {"ddp"};
+    if (job.device().asynchronous()) return {"eager", "graph", "compile"};
+    return {"eager", "compile"};
 }
 
 TorchContender::TorchContender(const TorchSetup& setup, const PlannedJob& job, int rank)

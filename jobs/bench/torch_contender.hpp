@@ -14,12 +14,12 @@ namespace trireme::jobs {
 struct TorchSetup {
     std::string python;             ///< of the environment
     std::filesystem::path script;   ///< torch_peer.py
-    std::string mode;               ///< eager, compile, or ddp for more than one rank
+    std::string mode;               ///< eager, compile, graph, or ddp for more than one rank
     std::filesystem::path meeting;  ///< ddp: a file that all ranks can reach and that is not there yet
 };
 
-/// The modes that a comparison with this world has.
-[[nodiscard]] std::vector<std::string> torch_modes(int world);
+/// The modes that a comparison with this job has: on a GPU PyTorch can replay a captured step too.
+[[nodiscard]] std::vector<std::string> torch_modes(const PlannedJob& job);
 
 class TorchContender final : public Contender {
   public:

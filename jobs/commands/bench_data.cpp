@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t shuffle_seed = 1;
 
-CommandSyntax syntax() {
+CommandSyntax bench_data_syntax() {
     CommandSyntax s;
     s.usage = "trireme bench data DIR [--split NAME] [--workers N] [--rounds N] [--warm] [--json]";
     s.about =
@@ -103,6 +103,6 @@ int run_bench_data(const Arguments& arguments) {
 
 }  // namespace
 
-Command bench_data_command() { return {"bench data", syntax(), run_bench_data}; }
+Command bench_data_command() { return {"bench data", bench_data_syntax(), run_bench_data}; }
 
 }  // namespace trireme::jobs

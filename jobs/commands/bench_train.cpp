@@ -26,7 +26,7 @@ constexpr double turn_deadline = 3600;  // seconds; other ranks' peers may take 
 constexpr std::chrono::milliseconds pause_before_turn{30};
 constexpr const char* peer_script = "tests/bench/torch_peer.py";
 
-CommandSyntax syntax() {
+CommandSyntax bench_train_syntax() {
     CommandSyntax s;
     s.usage =
         "trireme bench train JOB [--steps N] [--rounds N] [--ops] [--against KEYS] [--peer torch=PYTHON] "
@@ -45,7 +45,9 @@ CommandSyntax syntax() {
         {"ops", false, "a line a node and pass: time, GFLOP/s, GB/s, share of the roofline"},
         {"against", true, "the same job with other keys, in one word: \"--job.deterministic canonical\""},
         {"peer", true,
-         "torch=PYTHON: PyTorch in this Python; eager and compile, or DDP where ranks are more"},
+         "torch=PYTHON: PyTorch in this Python; eager and compile, on a GPU a captured step too, or DDP "
+         "where "
+         "ranks are more"},
         {"peer-script", true, "the peer's program [tests/bench/torch_peer.py of the repository]"},
         {"json", false, "print one JSON object"}};
     return s;
@@ -103,7 +105,7 @@ void add_peers(std::vector<std::unique_ptr<Contender>>& contenders, const Argume
     setup.python = python_of(arguments);
     setup.script = script_of(arguments);
     setup.meeting = meeting.file();
-    for (const std::string& mode : torch_modes(comm.size())) {
+    for (const std::string& mode : torch_modes(job)) {
         setup.mode = mode;
         auto contender = std::make_unique<TorchContender>(setup, job, comm.rank());
         measured.torch_version = contender->version();
@@ -280,6 +282,6 @@ int run_bench_train(const Arguments& arguments) {
 
 }  // namespace
 
-Command bench_train_command() { return {"bench train", syntax(), run_bench_train}; }
+Command bench_train_command() { return {"bench train", bench_train_syntax(), run_bench_train}; }
 
 }  // namespace trireme::jobs

@@ -15,7 +15,7 @@ namespace {
 constexpr double join_seconds = 120;
 constexpr double import_seconds = 24 * 3600;  // an import of any size; a dead peer is noticed without it
 
-CommandSyntax syntax() {
+CommandSyntax data_import_syntax() {
     CommandSyntax s;
     s.usage =
         "trireme data import --source KIND:PATH --out DIR [--shards N] [--split train=0.9,val=0.1 | given] "
@@ -91,7 +91,8 @@ void list_skipped(const io::ImportSource& source) {
 int run_import(const Arguments& arguments) {
     for (const char* flag : {"source", "out"}) {
         if (!arguments.has(flag))
-            throw ConfigError(fmt::format("command line: --{} is missing; usage: {}", flag, syntax().usage));
+            throw ConfigError(
+                fmt::format("command line: --{} is missing; usage: {}", flag, data_import_syntax().usage));
     }
     const io::ImportOptions options = options_of(arguments);
     const int threads = threads_of(arguments);
@@ -129,6 +130,6 @@ int run_import(const Arguments& arguments) {
 
 }  // namespace
 
-Command data_import_command() { return {"data import", syntax(), run_import}; }
+Command data_import_command() { return {"data import", data_import_syntax(), run_import}; }
 
 }  // namespace trireme::jobs

@@ -8,7 +8,7 @@
 namespace trireme::jobs {
 namespace {
 
-CommandSyntax syntax() {
+CommandSyntax doctor_syntax() {
     CommandSyntax s;
     s.usage = "trireme doctor [--folder DIR] [--json]";
     s.about =
@@ -33,6 +33,6 @@ int run_doctor(const Arguments& arguments) {
 
 }  // namespace
 
-Command doctor_command() { return {"doctor", syntax(), run_doctor}; }
+Command doctor_command() { return {"doctor", doctor_syntax(), run_doctor}; }
 
 }  // namespace trireme::jobs

@@ -11,7 +11,7 @@
 namespace trireme::jobs {
 namespace {
 
-CommandSyntax syntax() {
+CommandSyntax eval_syntax() {
     CommandSyntax s;
     s.usage = "trireme eval JOB --checkpoint DIR [--split NAME] [--json] [--section.key value ...]";
     s.about =
@@ -41,13 +41,14 @@ void print(const Evaluation& result, const std::filesystem::path& checkpoint, bo
 
 int run_eval(const Arguments& arguments) {
     if (!arguments.has("checkpoint"))
-        throw ConfigError(fmt::format("command line: --checkpoint is missing; usage: {}", syntax().usage));
+        throw ConfigError(
+            fmt::format("command line: --checkpoint is missing; usage: {}", eval_syntax().usage));
     RankJob asked = load_rank_job(arguments);
     const PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
     return run_joined(job.spec().deadline.join, {}, [&](comm::Communicator& comm) {
         agree(job, comm);
         // Nothing is updated here: the plain optimizer has no state to make room for.
-        ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device().memory());
+        ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device());
         const std::filesystem::path checkpoint =
             agree_on_named(arguments.value("checkpoint"), job.spec().deadline.checkpoint, comm);
         restore_for_evaluation(state, checkpoint);
@@ -62,6 +63,6 @@ int run_eval(const Arguments& arguments) {
 
 }  // namespace
 
-Command eval_command() { return {"eval", syntax(), run_eval}; }
+Command eval_command() { return {"eval", eval_syntax(), run_eval}; }
 
 }  // namespace trireme::jobs

@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t most_tokens = 1'000'000;
 constexpr double highest_temperature = 100;
 
-CommandSyntax syntax() {
+CommandSyntax generate_syntax() {
     CommandSyntax s;
     s.usage =
         "trireme generate JOB --checkpoint DIR --prompt TEXT [--tokens N] [--temperature T] [--seed S] "
@@ -100,7 +100,7 @@ int write_text(const Arguments& arguments, const PlannedJob& job, GenerationSetu
     const std::string& prompt = arguments.value("prompt");
     std::vector<std::int32_t> tokens = tokenizer.encode(prompt);
 
-    ModelState state(graph, job.plan().buckets(), job.spec().optimizer, job.device().memory());
+    ModelState state(graph, job.plan().buckets(), job.spec().optimizer, job.device());
     restore_for_evaluation(
         state, agree_on_named(arguments.value("checkpoint"), job.spec().deadline.checkpoint, comm));
     Executor executor(executor_parts(job, comm, state));
@@ -128,6 +128,6 @@ int run_generate(const Arguments& arguments) {
 
 }  // namespace
 
-Command generate_command() { return {"generate", syntax(), run_generate}; }
+Command generate_command() { return {"generate", generate_syntax(), run_generate}; }
 
 }  // namespace trireme::jobs

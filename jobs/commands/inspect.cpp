@@ -12,7 +12,7 @@ namespace {
 
 const std::vector<std::string> views{"graph", "plan", "program", "memory", "all"};
 
-CommandSyntax syntax() {
+CommandSyntax inspect_syntax() {
     CommandSyntax s;
     s.usage =
         "trireme inspect JOB --world N [--what graph|plan|program|memory|all] [--rank R] [--json] "
@@ -78,6 +78,6 @@ int run_inspect(const Arguments& arguments) {
 
 }  // namespace
 
-Command inspect_command() { return {"inspect", syntax(), run_inspect}; }
+Command inspect_command() { return {"inspect", inspect_syntax(), run_inspect}; }
 
 }  // namespace trireme::jobs

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-CommandSyntax syntax() {
+CommandSyntax predict_syntax() {
     CommandSyntax s;
     s.usage =
         "trireme predict JOB --checkpoint DIR --input DIR --out FILE(.h5|.csv) [--split NAME] "
@@ -120,7 +120,7 @@ int predict_joined(const Arguments& arguments, const RankJob& asked, comm::Commu
     const io::DataSetInfo input = open_input(arguments.value("input"), job, trained);
 
     // Nothing is updated here: the plain optimizer has no state to make room for.
-    ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device().memory());
+    ModelState state(job.graph(), job.plan().buckets(), OptimizerSpec{}, job.device());
     restore_for_evaluation(state, checkpoint);
     ExecutorParts parts = executor_parts(job, comm, state);
     // Not divided by the ranks: a sample then meets the same kernel sizes on any number of them.
@@ -148,7 +148,8 @@ int predict_joined(const Arguments& arguments, const RankJob& asked, comm::Commu
 int run_predict(const Arguments& arguments) {
     for (const char* flag : {"checkpoint", "input", "out"}) {
         if (!arguments.has(flag))
-            throw ConfigError(fmt::format("command line: --{} is missing; usage: {}", flag, syntax().usage));
+            throw ConfigError(
+                fmt::format("command line: --{} is missing; usage: {}", flag, predict_syntax().usage));
     }
     io::require_prediction_name(arguments.value("out"));
     const RankJob asked = load_rank_job(arguments);
@@ -158,6 +159,6 @@ int run_predict(const Arguments& arguments) {
 
 }  // namespace
 
-Command predict_command() { return {"predict", syntax(), run_predict}; }
+Command predict_command() { return {"predict", predict_syntax(), run_predict}; }
 
 }  // namespace trireme::jobs

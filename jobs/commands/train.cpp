@@ -9,7 +9,7 @@
 namespace trireme::jobs {
 namespace {
 
-CommandSyntax syntax() {
+CommandSyntax train_syntax() {
     CommandSyntax s;
     s.usage = "trireme train JOB [--section.key value ...]";
     s.about = "Trains the job on all ranks that mpirun (or srun) started. Results go to the run folder.";
@@ -34,6 +34,6 @@ int run_train(const Arguments& arguments) {
 
 }  // namespace
 
-Command train_command() { return {"train", syntax(), run_train}; }
+Command train_command() { return {"train", train_syntax(), run_train}; }
 
 }  // namespace trireme::jobs

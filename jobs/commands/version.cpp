@@ -8,7 +8,7 @@
 namespace trireme::jobs {
 namespace {
 
-CommandSyntax syntax() {
+CommandSyntax version_syntax() {
     CommandSyntax s;
     s.usage = "trireme version [--json]";
     s.about = "Prints the version of the binary and of the libraries that it runs on.";
@@ -30,6 +30,6 @@ int run_version(const Arguments& arguments) {
 
 }  // namespace
 
-Command version_command() { return {"version", syntax(), run_version}; }
+Command version_command() { return {"version", version_syntax(), run_version}; }
 
 }  // namespace trireme::jobs

@@ -21,20 +21,20 @@ struct GptPreset {
 };
 
 /// The sizes of the smallest GPT-2, and of a network that learns the letters of a book in minutes.
-constexpr std::array table{
+constexpr std::array gpt_presets{
     GptPreset{"gpt-char", {.context = 256, .layers = 6, .heads = 8, .width = 384, .vocabulary = 256}},
     GptPreset{"gpt2-124m", {.context = 1024, .layers = 12, .heads = 12, .width = 768, .vocabulary = 50257}},
 };
 
-const GptPreset* find_preset(std::string_view name) {
-    const auto found =
-        std::find_if(table.begin(), table.end(), [&](const GptPreset& p) { return p.name == name; });
-    return found == table.end() ? nullptr : &*found;
+const GptPreset* find_gpt_preset(std::string_view name) {
+    const auto found = std::find_if(gpt_presets.begin(), gpt_presets.end(),
+                                    [&](const GptPreset& p) { return p.name == name; });
+    return found == gpt_presets.end() ? nullptr : &*found;
 }
 
 /// The preset's sizes with what the job says instead.
 GptShape shape_of(const ModelSpec& spec) {
-    const GptPreset* preset = find_preset(spec.name);
+    const GptPreset* preset = find_gpt_preset(spec.name);
     ensure(preset != nullptr, "a preset of this family");
     GptShape shape = preset->shape;
     const GptKeys& keys = spec.gpt;
@@ -142,11 +142,11 @@ class Builder {
 
 std::vector<std::string> gpt_names() {
     std::vector<std::string> names;
-    for (const GptPreset& preset : table) names.emplace_back(preset.name);
+    for (const GptPreset& preset : gpt_presets) names.emplace_back(preset.name);
     return names;
 }
 
-bool is_gpt(std::string_view preset) { return find_preset(preset) != nullptr; }
+bool is_gpt(std::string_view preset) { return find_gpt_preset(preset) != nullptr; }
 
 std::optional<std::int64_t> token_context(const ModelSpec& spec) {
     if (!spec.file.empty() || !is_gpt(spec.name)) return std::nullopt;

@@ -168,6 +168,17 @@ void read_optimizer(SettingsReader& read, JobSpec& spec) {
     schedule.floor = read.number("optimizer.floor", 0, 1);
 }
 
+/// "none", "auto" or a number of segments.
+std::int64_t read_recompute(SettingsReader& read) {
+    const std::string text = read.text("parallel.recompute");
+    if (text == "none") return 1;
+    if (text == "auto") return 0;
+    const auto count = parse_integer(text);
+    if (count && *count >= 2) return *count;
+    read.refuse("parallel.recompute", "must be none, auto or a number of segments, 2 at least");
+    return 1;
+}
+
 void read_parallel(SettingsReader& read, JobSpec& spec) {
     JobSpec::Parallel& parallel = spec.parallel;
     parallel.data = read.maybe_integer("parallel.data", 1);
@@ -185,6 +196,7 @@ void read_parallel(SettingsReader& read, JobSpec& spec) {
     parallel.algorithm = algorithm == "ring"               ? comm::Algorithm::ring
                          : algorithm == "halving-doubling" ? comm::Algorithm::halving_doubling
                                                            : comm::Algorithm::automatic;
+    parallel.recompute = read_recompute(read);
     (void)read.choice("parallel.wire", {"fp32"}, {"bf16"});
     const std::string compute = read.text("precision.compute");
     if (compute == "tf32" || compute == "fp16") {

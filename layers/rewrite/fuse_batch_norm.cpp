@@ -6,7 +6,7 @@ namespace {
 
 /// What becomes of one batch norm: its op, the tensors that it reads afterwards and the nodes that it
 /// swallows.
-struct Fusion {
+struct NormFusion {
     BatchNorm op;
     std::vector<TensorId> inputs;
     std::vector<NodeId> swallowed;
@@ -17,8 +17,9 @@ TensorId other_input(const Node& add, TensorId id) {
     return add.inputs[0] == id ? add.inputs[1] : add.inputs[0];
 }
 
-Fusion fusion_of(const ModelGraph& graph, const GraphCopy& copy, const Node& node, const BatchNorm& op) {
-    Fusion fusion{op, node.inputs, {}};
+NormFusion norm_fusion_of(const ModelGraph& graph, const GraphCopy& copy, const Node& node,
+                          const BatchNorm& op) {
+    NormFusion fusion{op, node.inputs, {}};
     if (op.activation != Activation::none) return fusion;
     TensorId end = node.output;
     if (const auto add = op.residual ? std::nullopt : single_reader<Add>(graph, end);
@@ -51,7 +52,7 @@ Rewritten fuse_batch_norm(const ModelGraph& graph) {
             copy.add(node);
             continue;
         }
-        const Fusion fusion = fusion_of(graph, copy, node, *norm);
+        const NormFusion fusion = norm_fusion_of(graph, copy, node, *norm);
         copy.add(node, fusion.op, fusion.inputs, node.params, fusion.swallowed);
         if (!fusion.swallowed.empty()) {
             lines.push_back("fuse_batch_norm: " + fusion_line(graph, node, fusion.op, fusion.swallowed));

@@ -6,7 +6,7 @@
 namespace trireme::layers {
 namespace {
 
-struct Fusion {
+struct FeedForwardFusion {
     FeedForward op;
     std::vector<ParamId> params;
     std::vector<NodeId> swallowed;
@@ -26,10 +26,10 @@ const Linear* lone_linear(const ModelGraph& graph, const Node& node) {
     return std::any_of(graph.nodes().begin(), graph.nodes().end(), shares) ? nullptr : linear;
 }
 
-std::optional<Fusion> fusion_of(const ModelGraph& graph, const Node& node) {
+std::optional<FeedForwardFusion> feed_forward_fusion_of(const ModelGraph& graph, const Node& node) {
     const Linear* first = lone_linear(graph, node);
     if (first == nullptr) return std::nullopt;
-    Fusion fusion{{.hidden_features = first->out_features}, node.params, {}};
+    FeedForwardFusion fusion{{.hidden_features = first->out_features}, node.params, {}};
     TensorId end = node.output;
     if (first->activation == Activation::relu) {
         fusion.op.activation_inside = HiddenActivation::relu;
@@ -57,7 +57,7 @@ Rewritten fuse_feed_forward(const ModelGraph& graph) {
     std::vector<std::string> lines;
     for (const Node& node : graph.nodes()) {
         if (copy.is_done(node)) continue;
-        const std::optional<Fusion> fusion = fusion_of(graph, node);
+        const std::optional<FeedForwardFusion> fusion = feed_forward_fusion_of(graph, node);
         if (!fusion) {
             copy.add(node);
             continue;

@@ -48,10 +48,11 @@ struct Rewritten {
 /// rounds them as it did.
 [[nodiscard]] Rewritten fuse_feed_forward(const ModelGraph& graph);
 
-/// The outputs of all nodes, and so their gradients, are stored as bf16: half the memory and traffic, and
-/// products of bf16 values where kernels have them. The samples, what a loss reads and the loss itself stay
-/// fp32; parameters are fp32 always. Comes last: a fused node rounds once where separate ones would round
-/// each. This is the rewrite that changes results, by roundings of 2^-9 each.
-[[nodiscard]] Rewritten store_as_bf16(const ModelGraph& graph);
+/// The outputs of all nodes, and so their gradients, are stored as `half` (bf16, fp16): half the memory and
+/// traffic, and products of such values where kernels have them. The samples, what a loss reads and the loss
+/// itself stay fp32; parameters are fp32 always. Comes last: a fused node rounds once where separate ones
+/// would round each. This is the rewrite that changes results, by roundings of 2^-9 each.
+[[nodiscard]] Rewritten store_as(const ModelGraph& graph, DType half);
+[[nodiscard]] inline Rewritten store_as_bf16(const ModelGraph& graph) { return store_as(graph, DType::bf16); }
 
 }  // namespace trireme::layers

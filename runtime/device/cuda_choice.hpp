@@ -37,9 +37,9 @@ struct DriverAnswer {
 
 /// What the process finds around it, to explain a driver's answer.
 struct Surroundings {
-    std::optional<std::string> visible_devices;  ///< CUDA_VISIBLE_DEVICES
-    bool device_files = false;                   ///< /dev/nvidia0 or another of them is there
-    bool in_slurm = false;                       ///< SLURM_JOB_ID is set
+    std::optional<std::string> visible_devices{};  ///< CUDA_VISIBLE_DEVICES
+    bool device_files = false;                     ///< /dev/nvidia0 or another of them is there
+    bool in_slurm = false;                         ///< SLURM_JOB_ID is set
 };
 
 /// Why no GPU can be used, and what to do about it; empty when one can.
@@ -60,9 +60,9 @@ struct Surroundings {
 
 /// Environment that says where libraries are; nothing where a variable is not set.
 struct LibraryHints {
-    std::optional<std::string> trireme_cuda_libraries;  ///< folders, with colons between them
-    std::optional<std::string> cuda_home;
-    std::optional<std::string> cuda_path;
+    std::optional<std::string> trireme_cuda_libraries{};  ///< folders, with colons between them
+    std::optional<std::string> cuda_home{};
+    std::optional<std::string> cuda_path{};
 };
 /// The names to open one after another until one opens: files in the folders of TRIREME_CUDA_LIBRARIES, the
 /// bare name (which the loader looks for in the program's RUNPATH, LD_LIBRARY_PATH and its cache), then the

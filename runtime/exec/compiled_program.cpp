@@ -36,8 +36,8 @@ class CompiledProgram::Binder {
         return std::move(out_);
     }
 
-    std::byte* find(Kind kind, int id, Microbatch mb) const {
-        const auto found = table_.index.find(BufferKey{kind, id, mb.value});
+    std::byte* find(Kind kind, int id, Microbatch mb, int pass = 0) const {
+        const auto found = table_.index.find(BufferKey{kind, id, mb.value, pass});
         return found == table_.index.end() ? nullptr : memory_.arena + plan_.offsets[found->second].value;
     }
 
@@ -58,13 +58,17 @@ class CompiledProgram::Binder {
         out_.buffers.statistics =
             a.apart ? find(Kind::statistics, a.node, a.microbatch) : bytes_at_slot(a.slot, place.offset);
     }
+    void operator()(const Recompute& a) {
+        node(a.node, a.microbatch, /*again=*/true);
+        out_.buffers.statistics = find(Kind::statistics, a.node, a.microbatch, 1);
+    }
     void operator()(const AddStatistics& a) {
         const StatisticsPlace& place = buckets_.statistics(a.node);
         sum(find(Kind::statistics, a.node, a.microbatch), bytes_at_slot(0, place.offset), place.elements);
     }
-    void operator()(const BackwardActivation& a) { node(a.node, a.microbatch); }
+    void operator()(const BackwardActivation& a) { node(a.node, a.microbatch, true); }
     void operator()(const BackwardWeight& a) {
-        node(a.node, a.microbatch);
+        node(a.node, a.microbatch, true);
         for (layers::ParamId p : graph_.node(a.node).params) {
             out_.buffers.d_params.push_back(a.apart ? find(Kind::weight_gradient, p, a.microbatch)
                                                     : bytes_at_slot(a.slot, buckets_.place(p).offset));
@@ -77,7 +81,7 @@ class CompiledProgram::Binder {
         }
     }
     void operator()(const BackwardInput& a) {
-        node(a.node, a.microbatch);
+        node(a.node, a.microbatch, true);
         const auto& inputs = graph_.node(a.node).inputs;
         for (std::size_t i = 0; i < inputs.size(); ++i) {
             const TensorId root = selection_.root_of(inputs[i]);
@@ -117,12 +121,14 @@ class CompiledProgram::Binder {
         out_.sums.push_back({from, to, elements, dtype});
     }
 
-    std::byte* activation(TensorId tensor, Microbatch mb) {
-        return find(Kind::activation, selection_.root_of(tensor), mb);
+    std::byte* activation(TensorId tensor, Microbatch mb, int pass = 0) {
+        return find(Kind::activation, selection_.root_of(tensor), mb, pass);
     }
 
-    void node(NodeId id, Microbatch mb) {
+    /// `again`: a pass of backward, or what is computed again for it.
+    void node(NodeId id, Microbatch mb, bool again = false) {
         enter(mb);
+        const auto pass = [&](TensorId tensor) { return again ? program_.segments.pass(id, tensor) : 0; };
         const layers::Node& n = graph_.node(id);
         out_.kernels = &selection_.kernels(id, out_.samples, program_.training);
         KernelBuffers& b = out_.buffers;
@@ -133,16 +139,16 @@ class CompiledProgram::Binder {
                 out_.from_batch.push_back({b.inputs.size(), root == graph_.target(),
                                            bytes_of(spec.shape.elements(), spec.dtype).value});
             }
-            b.inputs.push_back(activation(input, mb));
+            b.inputs.push_back(activation(input, mb, pass(input)));
         }
-        b.output = activation(n.output, mb);
+        b.output = activation(n.output, mb, pass(n.output));
         for (layers::ParamId p : n.params)
-            b.params.push_back(reinterpret_cast<const std::byte*>(memory_.state->param(p).data()));
+            b.params.push_back(reinterpret_cast<const std::byte*>(memory_.state->device_param(p)));
         if (n.output != graph_.loss()) b.d_output = find(Kind::gradient, selection_.root_of(n.output), mb);
         for (layers::BufferId buffer : n.buffers) {
-            b.buffers.push_back(reinterpret_cast<const std::byte*>(memory_.state->buffer(buffer).data()));
+            b.buffers.push_back(reinterpret_cast<const std::byte*>(memory_.state->device_buffer(buffer)));
         }
-        b.saved = find(Kind::saved, id, mb);
+        b.saved = find(Kind::saved, id, mb, pass(n.output));
         b.scratch = find(Kind::scratch, at_, Microbatch(0));
         b.forward_weights = find(Kind::forward_weights, id, program_.first_like(mb));
         b.backward_weights = find(Kind::backward_weights, id, program_.first_like(mb));

@@ -10,17 +10,10 @@
 
 #include "runtime/core/alignment.hpp"
 #include "runtime/core/error.hpp"
+#include "runtime/exec/step_scope.hpp"
 
 namespace trireme {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr std::string_view arrival_label = "all gradients";
-
-double seconds_between(Clock::time_point begin, Clock::time_point end) {
-    return std::chrono::duration<double>(end - begin).count();
-}
 
 /// Arena of the forward program; none where there is none.
 Bytes forward_arena(const ParallelPlan& plan, std::int64_t eval_batch) {
@@ -51,27 +44,41 @@ double* column_of(const Action& action, StepTimes& times) {
     return std::holds_alternative<ReduceBucket>(action) ? &times.exposed_comm : &times.compute;
 }
 
-/// What ranks want of all travels as numbers beside the gradients.
-void put_wishes(float* status, const StepInputs& inputs) {
-    status[static_cast<std::size_t>(StatusWord::stop)] = inputs.stop_wish ? 1.0F : 0.0F;
-    status[static_cast<std::size_t>(StatusWord::save)] = inputs.save_wish ? 1.0F : 0.0F;
+/// Bytes of the largest batch that a rank's programs read.
+BatchBytes batch_bytes(const ParallelPlan& plan, int rank, std::int64_t eval_batch) {
+    const layers::ModelGraph& graph = plan.selection().graph();
+    const std::int64_t samples =
+        std::max({eval_batch, plan.rank_samples(rank, StepKind::full), std::int64_t{1}});
+    const auto bytes = [&](layers::TensorId id) {
+        const layers::TensorSpec& tensor = graph.tensor(id);
+        return bytes_of(tensor.shape.elements() * samples, tensor.dtype);
+    };
+    return {bytes(graph.input()), bytes(graph.target())};
 }
 
 }  // namespace
 
-struct Executor::StepScope {
-    const StepInputs* inputs = nullptr;  ///< null in forward programs
-    StepReport report;
-    std::size_t sums_started = 0;
-    double drill_delay = 0;
-};
-
-Executor::Executor(const ExecutorParts& parts) : parts_(parts), stream_(parts.device->make_stream()) {
+Executor::Executor(const ExecutorParts& parts)
+    : parts_(parts), stream_(parts.device->make_stream()), host_kernels_(parts.plan->selection().threads()) {
     const bool trains = parts_.guard != nullptr;
     arena_ =
         Region(parts_.device->memory(), trains ? training_arena(*parts_.plan, parts_.rank, parts_.eval_batch)
                                                : forward_arena(*parts_.plan, parts_.eval_batch));
+    if (parts_.device->asynchronous()) prepare_transfers();
     if (trains) prepare_training();
+}
+
+void Executor::prepare_transfers() {
+    const ParallelPlan& plan = *parts_.plan;
+    std::size_t microbatches = 1;
+    for (StepKind kind : {StepKind::full, StepKind::short_last})
+        microbatches = std::max(microbatches, plan.microbatches(parts_.rank, kind).size());
+    transfers_.emplace(*parts_.device, *stream_, batch_bytes(plan, parts_.rank, parts_.eval_batch),
+                       static_cast<int>(plan.buckets().buckets().size()), static_cast<int>(microbatches));
+    const Bytes prediction = bytes_of(Elements((classes() + 1) * parts_.eval_batch), DType::f32);
+    constexpr Bytes outcome(sizeof(StepOutcome));
+    results_ = Region(parts_.device->staging(), std::max(prediction, outcome));
+    device_outcome_ = Region(parts_.device->memory(), outcome);
 }
 
 void Executor::prepare_training() {
@@ -79,7 +86,21 @@ void Executor::prepare_training() {
     bucket_region_ = parts_.comm->allocate_buckets(bytes_of(plan.gradient_elements(parts_.rank), DType::f32));
     gradients_ = {reinterpret_cast<float*>(bucket_region_.data()),
                   static_cast<std::size_t>(plan.buckets().arena_elements().value)};
-    wishes_apart_ = plan.has_idle_ranks();
+    device_gradients_ = gradients_.data();
+    if (transfers_) {
+        parts_.device->pin(bucket_region_.data(), bucket_region_.size());
+        device_region_ =
+            Region(parts_.device->memory(), bytes_of(plan.device_gradients(parts_.rank), DType::f32));
+        device_gradients_ = reinterpret_cast<float*>(device_region_.data());
+        const std::int64_t stride = plan.buckets().arena_elements().value;
+        for (const GradBucket& bucket : plan.buckets().buckets()) {
+            // Every slot: which of them a sum along the tree reads is for comm to know.
+            std::vector<DeviceTransfers::Range>& ranges = downloads_.emplace_back();
+            for (std::int64_t slot = 0; slot * stride < plan.device_gradients(parts_.rank).value; ++slot)
+                ranges.push_back(at_both(slot * stride + bucket.range.begin, bucket.range.size()));
+        }
+    }
+    wishes_apart_ = plan.has_idle_ranks() || transfers_;
     if (wishes_apart_) {
         constexpr Elements words(static_cast<std::int64_t>(StatusWord::count));
         wishes_region_ = parts_.comm->allocate_buckets(bytes_of(words, DType::f32));
@@ -111,7 +132,7 @@ void Executor::make_canonical_lists(StepKind kind) {
 CompiledProgram& Executor::training_program(StepKind kind) {
     const auto found = training_.find(kind);
     if (found != training_.end()) return found->second;
-    const ProgramMemory memory{arena_.data(), gradients_.data(), parts_.state};
+    const ProgramMemory memory{arena_.data(), device_gradients_, parts_.state};
     const ParallelPlan& plan = *parts_.plan;
     return training_
         .try_emplace(kind, plan.program(parts_.rank, kind), plan.selection(), plan.buckets(), memory)
@@ -135,6 +156,7 @@ StepReport Executor::step(const StepInputs& inputs) {
            "the batch has the samples that the plan gives this rank");
     StepScope scope;
     scope.inputs = &inputs;
+    scope.batch = inputs.batch;
     scope.drill_delay = inputs.drill_delay;
     const auto begin = Clock::now();
     load(program, inputs.batch, inputs.step);
@@ -147,13 +169,25 @@ Executor::Prediction Executor::forward(const HostBatch& batch) {
     ensure(batch.samples <= parts_.eval_batch, "a forward batch is at most the planned one");
     CompiledProgram& program = forward_program();
     StepScope scope;
+    scope.batch = batch;
     load(program, batch, 0);
     run(program, scope);
-    stream_->synchronize();
     const layers::ModelGraph& graph = parts_.plan->selection().graph();
+    const float* logits = program.activation(graph.logits());
+    const float* loss = program.activation(graph.loss());
+    if (transfers_) {
+        const std::int64_t width = classes() * parts_.eval_batch;
+        auto* host = reinterpret_cast<float*>(results_.data());
+        const auto fetch = [&](float* to, const float* from, std::int64_t elements) {
+            stream_->copy(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from),
+                          bytes_of(Elements(elements), DType::f32));
+        };
+        fetch(host, std::exchange(logits, host), width);
+        fetch(host + width, std::exchange(loss, host + width), parts_.eval_batch);
+    }
+    stream_->synchronize();
     const auto samples = static_cast<std::size_t>(batch.samples);
-    return {{program.activation(graph.logits()), samples * static_cast<std::size_t>(classes())},
-            {program.activation(graph.loss()), samples}};
+    return {{logits, samples * static_cast<std::size_t>(classes())}, {loss, samples}};
 }
 
 std::int64_t Executor::classes() const {
@@ -162,13 +196,14 @@ std::int64_t Executor::classes() const {
 }
 
 void Executor::load(CompiledProgram& program, const HostBatch& batch, std::int64_t step) {
-    const std::byte* x = batch.x.data();
+    const std::byte* x = transfers_ ? transfers_->x() : batch.x.data();
+    const std::byte* y = transfers_ ? transfers_->y() : batch.y.data();
     for (CompiledInstruction& instruction : program.instructions()) {
         instruction.context.seed = parts_.seed;
         instruction.context.step = step;
         for (const CompiledInstruction::FromBatch& from : instruction.from_batch) {
             instruction.buffers.inputs[from.input] =
-                (from.target ? batch.y.data() : x) + instruction.first_sample * from.sample_bytes;
+                (from.target ? y : x) + instruction.first_sample * from.sample_bytes;
         }
     }
 }
@@ -178,12 +213,46 @@ void Executor::run(CompiledProgram& program, StepScope& scope) {
     for (CompiledInstruction& instruction : program.instructions()) {
         parts_.comm->set_state(program.program().training ? Phase::step : Phase::evaluate, instruction.text);
         const auto begin = Clock::now();
+        wait_for(*instruction.source);
         execute(instruction, scope);
+        signal(*instruction.source);
         const auto end = Clock::now();
         if (double* column = column_of(instruction.source->action, times))
             *column += seconds_between(begin, end);
         trace_span(instruction.text, begin, end);
     }
+}
+
+/// What kernels of an asynchronous device wait for; sums are waited for by OptimizerStep itself.
+void Executor::wait_for(const Instruction& instruction) {
+    if (!transfers_) return;
+    for (const Token& token : instruction.waits) {
+        if (token.kind == Token::Kind::samples) transfers_->await_samples(token.index);
+    }
+}
+
+void Executor::signal(const Instruction& instruction) {
+    if (!transfers_) return;
+    for (const Token& token : instruction.signals) {
+        if (token.kind == Token::Kind::gradients) transfers_->gradients_ready(token.index);
+    }
+}
+
+void Executor::load_microbatch(const CompiledInstruction& instruction, const StepScope& scope) {
+    if (!transfers_) return;
+    const layers::ModelGraph& graph = parts_.plan->selection().graph();
+    std::array<std::int64_t, 2> offsets{};
+    std::array<std::span<const std::byte>, 2> pieces;
+    for (std::size_t end = 0; end < 2; ++end) {
+        const layers::TensorSpec& tensor = graph.tensor(end == 0 ? graph.input() : graph.target());
+        const std::int64_t sample = bytes_of(tensor.shape.elements(), tensor.dtype).value;
+        offsets[end] = instruction.first_sample * sample;
+        // Of a forward batch the memory may hold more samples than the span says.
+        const std::byte* batch = end == 0 ? scope.batch.x.data() : scope.batch.y.data();
+        pieces[end] = {batch + offsets[end], static_cast<std::size_t>(instruction.samples * sample)};
+    }
+    const auto& action = std::get<LoadMicrobatch>(instruction.source->action);
+    transfers_->load(action.microbatch.value, pieces[0], pieces[1], offsets);
 }
 
 void Executor::trace_span(std::string_view name, Clock::time_point begin, Clock::time_point end) const {
@@ -194,8 +263,10 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     const Action& action = instruction.source->action;
     if (scope.drill_delay > 0)
         std::this_thread::sleep_for(std::chrono::duration<double>(std::exchange(scope.drill_delay, 0)));
-    if (std::holds_alternative<Forward>(action)) {
+    if (std::holds_alternative<Forward>(action) || std::holds_alternative<Recompute>(action)) {
         instruction.kernels->forward(*stream_, instruction.buffers);
+    } else if (std::holds_alternative<LoadMicrobatch>(action)) {
+        load_microbatch(instruction, scope);
     } else if (const auto* pack = std::get_if<PackWeights>(&action)) {
         if (pack->for_backward) {
             instruction.kernels->pack_backward(*stream_, instruction.buffers);
@@ -218,91 +289,7 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
         wait_for_sums(scope);
         commit(scope);
     }
-    const int threads = parts_.plan->selection().threads();
-    for (const InPlaceSum& sum : instruction.sums) add_in_place(sum, threads);
-}
-
-void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope) {
-    const auto* losses = reinterpret_cast<const float*>(instruction.buffers.inputs.front());
-    double sum = 0;
-    for (std::int64_t i = 0; i < instruction.samples; ++i) sum += static_cast<double>(losses[i]);
-    std::array<float, static_cast<std::size_t>(StatusWord::count)> words{};
-    words[static_cast<std::size_t>(StatusWord::loss_sum)] = static_cast<float>(sum);
-    words[static_cast<std::size_t>(StatusWord::samples)] = static_cast<float>(instruction.samples);
-    words[static_cast<std::size_t>(StatusWord::nonfinite)] = std::isfinite(sum) ? 0.0F : 1.0F;
-    put_wishes(words.data(), *scope.inputs);
-    for (std::size_t w = 0; w < words.size(); ++w) {
-        instruction.status[w] = on_top ? instruction.status[w] + words[w] : words[w];
-    }
-}
-
-void Executor::clear_gradients(const StepScope& scope) {
-    std::fill(gradients_.begin(), gradients_.end(), 0.0F);
-    put_wishes(gradients_.data() + parts_.plan->buckets().status_offset(), *scope.inputs);
-}
-
-void Executor::reduce(int bucket, StepScope& scope) {
-    const auto index = static_cast<std::size_t>(bucket);
-    if (wishes_apart_ && scope.sums_started == 0) {
-        put_wishes(wishes_.data(), *scope.inputs);
-        told_ = parts_.comm->all_reduce(wishes_, comm::Algorithm::automatic, "wishes");
-    }
-    // Ahead of the sum itself, so that its message does not stand behind those of the gradients.
-    if (++scope.sums_started == sums_.size() && parts_.comm->size() > 1)
-        arrival_ = parts_.comm->arrive(arrival_label);
-    const IndexRange range = parts_.plan->buckets().buckets()[index].range;
-    if (parts_.plan->spec().canonical) {
-        sums_[index] = parts_.comm->canonical_all_reduce(canonical_lists_.at(scope.inputs->kind)[index],
-                                                         gradients_, range.size(), bucket_labels_[index]);
-        return;
-    }
-    const auto data =
-        gradients_.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
-    sums_[index] = parts_.comm->all_reduce(data, parts_.plan->spec().algorithm, bucket_labels_[index]);
-}
-
-void Executor::wait_for_sums(StepScope& scope) {
-    const Deadline& deadline = scope.inputs->deadline;
-    StepTimes& times = scope.report.times;
-    const auto begin = Clock::now();
-    if (arrival_.valid()) parts_.comm->wait(arrival_, deadline);
-    const auto arrived = Clock::now();
-    for (comm::Ticket& sum : sums_) parts_.comm->wait(sum, deadline);
-    if (told_.valid()) parts_.comm->wait(told_, deadline);
-    const auto summed = Clock::now();
-    times.straggler_wait += seconds_between(begin, arrived);
-    times.exposed_comm += seconds_between(arrived, summed);
-    trace_span("wait for the last rank", begin, arrived);
-    trace_span("wait for sums", arrived, summed);
-}
-
-void Executor::commit(StepScope& scope) {
-    const auto begin = Clock::now();
-    update(scope);
-    const auto end = Clock::now();
-    scope.report.times.compute += seconds_between(begin, end);
-    trace_span("update", begin, end);
-}
-
-void Executor::update(StepScope& scope) {
-    const StepInputs& inputs = *scope.inputs;
-    StepReport& report = scope.report;
-    const float* status = gradients_.data() + parts_.plan->buckets().status_offset();
-    const auto word = [&](StatusWord w) { return static_cast<double>(status[static_cast<std::size_t>(w)]); };
-    report.loss_sum = word(StatusWord::loss_sum);
-    report.samples = std::llround(word(StatusWord::samples));
-    const float* told = wishes_apart_ ? wishes_.data() : status;
-    report.stop_wish = told[static_cast<std::size_t>(StatusWord::stop)] > 0;
-    report.save_wish = told[static_cast<std::size_t>(StatusWord::save)] > 0;
-    const bool loss_finite = word(StatusWord::nonfinite) == 0 && std::isfinite(report.loss_sum);
-    report.skipped = !parts_.guard->admit(loss_finite, gradients_, parts_.plan->selection().threads());
-    if (report.skipped) return;
-    UpdateScalars scalars;
-    scalars.lr = inputs.lr;
-    scalars.gradient_scale = 1.0 / static_cast<double>(report.samples);
-    scalars.update = inputs.update;
-    parts_.state->apply(scalars, gradients_);
-    parts_.state->update_buffers(gradients_, statistics_offsets_, report.samples);
+    for (const InPlaceSum& sum : instruction.sums) step_kernels().add(*stream_, sum);
 }
 
 MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const OptimizerSpec& optimizer,

@@ -14,7 +14,9 @@
 #include "runtime/core/trace_sink.hpp"
 #include "runtime/device/device.hpp"
 #include "runtime/exec/compiled_program.hpp"
+#include "runtime/exec/step_kernels.hpp"
 #include "runtime/exec/step_report.hpp"
+#include "runtime/exec/transfers.hpp"
 #include "runtime/optim/step_guard.hpp"
 #include "runtime/plan/parallel_plan.hpp"
 
@@ -47,6 +49,8 @@ struct ExecutorParts {
     int rank = 0;
     ModelState* state = nullptr;
     Device* device = nullptr;
+    /// The device's own; null where the host does it.
+    StepKernels* step_kernels = nullptr;
     comm::Communicator* comm = nullptr;
     TraceSink* trace = nullptr;  ///< may be null
     std::uint64_t seed = 0;
@@ -94,6 +98,9 @@ class Executor {
     void run(CompiledProgram& program, StepScope& scope);
     void execute(CompiledInstruction& instruction, StepScope& scope);
     void load(CompiledProgram& program, const HostBatch& batch, std::int64_t step);
+    void load_microbatch(const CompiledInstruction& instruction, const StepScope& scope);
+    void wait_for(const Instruction& instruction);
+    void signal(const Instruction& instruction);
     void record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope);
     void make_canonical_lists(StepKind kind);
     void clear_gradients(const StepScope& scope);
@@ -101,14 +108,29 @@ class Executor {
     void wait_for_sums(StepScope& scope);
     void commit(StepScope& scope);
     void update(StepScope& scope);
+    [[nodiscard]] Wishes wishes_of(const StepInputs& inputs) const;
+    [[nodiscard]] StepKernels& step_kernels() {
+        return parts_.step_kernels == nullptr ? host_kernels_ : *parts_.step_kernels;
+    }
+    void prepare_transfers();
+    [[nodiscard]] comm::Ready download(int bucket);
+    [[nodiscard]] DeviceTransfers::Range at_both(std::int64_t offset, std::int64_t elements) const;
     void trace_span(std::string_view name, TraceSink::Clock::time_point begin,
                     TraceSink::Clock::time_point end) const;
 
     ExecutorParts parts_;
     Region arena_;
     Region bucket_region_;
-    std::span<float> gradients_;
+    std::span<float> gradients_;  ///< where comm sums
+    Region device_region_;
+    float* device_gradients_ =
+        nullptr;  ///< where kernels write: the same memory where the device is the host
     std::unique_ptr<Stream> stream_;
+    std::optional<DeviceTransfers> transfers_;                    ///< of an asynchronous device
+    std::vector<std::vector<DeviceTransfers::Range>> downloads_;  ///< by bucket: its part of every slot
+    Region results_;  ///< what comes back from one: outcome of a step, or a prediction
+    Region device_outcome_;
+    HostStepKernels host_kernels_;
     std::map<StepKind, CompiledProgram> training_;
     std::optional<CompiledProgram> forward_;
     std::vector<comm::Ticket> sums_;

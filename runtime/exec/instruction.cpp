@@ -24,6 +24,7 @@ struct Printer {
     std::string operator()(const Forward& a) const {
         return line("forward", a.node, a.microbatch, a.apart ? " apart" : "");
     }
+    std::string operator()(const Recompute& a) const { return line("recompute", a.node, a.microbatch); }
     std::string operator()(const AddStatistics& a) const {
         return line("add-statistics", a.node, a.microbatch);
     }

@@ -31,6 +31,12 @@ struct Forward {
     int slot = 0;
     bool apart = false;
 };
+/// Forward once more, for activations and state that were not kept (runtime/plan/recompute.hpp): the same
+/// values into buffers of their own; its statistics go nowhere.
+struct Recompute {
+    layers::NodeId node;
+    Microbatch microbatch;
+};
 /// Adds the statistics of the node's last Forward to the bucket.
 struct AddStatistics {
     layers::NodeId node;
@@ -90,8 +96,8 @@ struct ReduceBucket {
 /// Waits for every sum, checks the status words and commits the update: parameters change here or not at all.
 struct OptimizerStep {};
 
-using Action = std::variant<LoadMicrobatch, PackWeights, Forward, AddStatistics, CombineSlots, RecordLoss,
-                            BackwardActivation, BackwardWeight, AddWeightGradient, BackwardInput,
+using Action = std::variant<LoadMicrobatch, PackWeights, Forward, Recompute, AddStatistics, CombineSlots,
+                            RecordLoss, BackwardActivation, BackwardWeight, AddWeightGradient, BackwardInput,
                             AddInputGradient, ClearGradients, ReduceBucket, OptimizerStep>;
 
 /// An event inside one step.

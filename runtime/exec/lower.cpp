@@ -43,9 +43,12 @@ class Lowering {
         written_.clear();
         ready_.clear();
         uses_.clear();
+        int segment = program_.segments.count() - 1;
         for (NodeId node = node_count() - 1; node >= 0; --node) {
             if (layers::is_view(graph_.node(node).op) || !selection_.wants_gradient(graph_.node(node).output))
                 continue;
+            if (program_.segments.of(node) != segment)
+                compute_again(segment = program_.segments.of(node), mb);
             if (layers::activation_of(graph_.node(node).op) != layers::Activation::none)
                 emit(BackwardActivation{node, mb});
             if (!graph_.node(node).params.empty()) backward_weight(node, mb, slot, add, buckets, after);
@@ -66,6 +69,12 @@ class Lowering {
     [[nodiscard]] bool has_statistics(NodeId id) const {
         const layers::Node& node = graph_.node(id);
         return layers::statistics_of(node.op, graph_.tensor(node.inputs.front()).shape) > 0;
+    }
+
+    void compute_again(int segment, Microbatch mb) {
+        const std::int64_t samples = program_.microbatches[static_cast<std::size_t>(mb.value)];
+        for (NodeId node : computed_again(selection_, program_.segments, segment, samples))
+            emit(Recompute{node, mb});
     }
 
     void backward_input(NodeId id, Microbatch mb) {
@@ -176,12 +185,16 @@ Program lower_training(const Selection& selection, const GradBuckets& buckets, c
     Program program;
     program.microbatches = shape.microbatches;
     program.first_position = shape.first_position;
+    program.segments = shape.segments;
     for (std::int64_t samples : shape.microbatches) ensure(samples > 0, "a micro-batch has samples");
     Lowering lowering(selection, program);
     const int bucket_count = static_cast<int>(buckets.buckets().size());
     if (shape.microbatches.empty()) {
-        lowering.emit(ClearGradients{});
-        for (int b = 0; b < bucket_count; ++b) lowering.emit(ReduceBucket{b}, {}, {{Token::Kind::sum, b}});
+        std::vector<Token> cleared;
+        for (int b = 0; b < bucket_count; ++b) cleared.push_back({Token::Kind::gradients, b});
+        lowering.emit(ClearGradients{}, {}, cleared);
+        for (int b = 0; b < bucket_count; ++b)
+            lowering.emit(ReduceBucket{b}, {cleared[static_cast<std::size_t>(b)]}, {{Token::Kind::sum, b}});
     } else if (shape.leaves) {
         lower_leaves(lowering, buckets, *shape.leaves);
     } else {

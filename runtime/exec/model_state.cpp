@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -72,21 +73,50 @@ std::span<float> whole(const Region& arena) {
 }  // namespace
 
 ModelState::ModelState(const layers::ModelGraph& graph, const GradBuckets& buckets,
-                       const OptimizerSpec& optimizer, MemorySpace& memory)
+                       const OptimizerSpec& optimizer, Device& device)
     : graph_(&graph),
       buckets_(&buckets),
       optimizer_(optimizer),
       state_names_(state_names(optimizer)),
-      updater_(updater_of(graph, buckets, optimizer)) {
+      updater_(updater_of(graph, buckets, optimizer)),
+      device_(&device) {
+    if (device.asynchronous()) stream_ = device.make_stream();
     const Bytes size = bytes_of(buckets.arena_elements(), DType::f32);
-    params_ = Region(memory, size);
-    for (std::size_t k = 0; k < state_names_.size(); ++k) states_.emplace_back(memory, size);
+    params_ = arena(size);
+    for (std::size_t k = 0; k < state_names_.size(); ++k) states_.push_back(arena(size));
     Elements elements{};
     for (const layers::BufferSpec& spec : graph.buffers()) {
         buffer_offsets_.push_back(elements.value);
         elements += aligned(spec.shape.elements(), DType::f32);
     }
-    if (elements.value > 0) buffers_ = Region(memory, bytes_of(elements, DType::f32));
+    if (elements.value > 0) buffers_ = arena(bytes_of(elements, DType::f32));
+}
+
+ModelState::Arena ModelState::arena(Bytes size) {
+    if (!stream_) return {Region(device_->memory(), size), Region()};
+    return {Region(device_->staging(), size), Region(device_->memory(), size)};
+}
+
+std::vector<const ModelState::Arena*> ModelState::arenas() const {
+    std::vector<const Arena*> all{&params_};
+    if (buffers_.host.data() != nullptr) all.push_back(&buffers_);
+    for (const Arena& state : states_) all.push_back(&state);
+    return all;
+}
+
+void ModelState::fetch() const {
+    if (!std::exchange(stale_, false)) return;
+    for (const Arena* arena : arenas())
+        stream_->copy(arena->host.data(), arena->device.data(), arena->host.size());
+    stream_->synchronize();
+}
+
+void ModelState::send() {
+    ensure(!stale_, "the host's copy is not behind the device when it is sent");
+    if (!stream_) return;
+    for (const Arena* arena : arenas())
+        stream_->copy(arena->device.data(), arena->host.data(), arena->host.size());
+    stream_->synchronize();
 }
 
 void ModelState::initialise(std::uint64_t seed) {
@@ -101,7 +131,9 @@ void ModelState::initialise(std::uint64_t seed) {
 }
 
 void ModelState::restart_average() {
-    if (has_average()) std::copy_n(params_.data(), params_.size().value, states_.back().data());
+    if (has_average())
+        std::copy_n(params_.host.data(), params_.host.size().value, states_.back().host.data());
+    send();
 }
 
 std::span<float> ModelState::place(const Region& arena, layers::ParamId p) const {
@@ -109,26 +141,36 @@ std::span<float> ModelState::place(const Region& arena, layers::ParamId p) const
     return {reinterpret_cast<float*>(arena.data()) + at.offset, static_cast<std::size_t>(at.elements)};
 }
 
-std::span<float> ModelState::param(layers::ParamId p) const { return place(params_, p); }
-std::span<float> ModelState::state(std::size_t k, layers::ParamId p) const { return place(states_.at(k), p); }
+std::span<float> ModelState::param(layers::ParamId p) const { return place(params_.host, p); }
+std::span<float> ModelState::state(std::size_t k, layers::ParamId p) const {
+    return place(states_.at(k).host, p);
+}
 
 std::span<float> ModelState::buffer(layers::BufferId b) const {
-    return {reinterpret_cast<float*>(buffers_.data()) + buffer_offsets_.at(static_cast<std::size_t>(b)),
+    return {reinterpret_cast<float*>(buffers_.host.data()) + offset_of(b),
             static_cast<std::size_t>(graph_->buffer(b).shape.elements().value)};
+}
+
+const float* ModelState::device_param(layers::ParamId p) const {
+    return place(params_.on_device(), p).data();
+}
+
+const float* ModelState::device_buffer(layers::BufferId b) const {
+    return reinterpret_cast<const float*>(buffers_.on_device().data()) + offset_of(b);
 }
 
 Bytes ModelState::optimizer_bytes() const {
     Bytes total{};
-    for (const Region& region : states_) total += region.size();
+    for (const Arena& state : states_) total += state.host.size();
     return total;
 }
 
 UpdateReport ModelState::apply(const UpdateScalars& scalars, std::span<const float> gradients) {
     ensure(!averaged_, "no update while the parameters hold their average");
     std::array<std::span<float>, 3> state;  // no optimizer has more; nothing is allocated in a step
-    for (std::size_t k = 0; k < states_.size(); ++k) state[k] = whole(states_[k]);
-    return updater_.apply(scalars, whole(params_), gradients, std::span(state).first(states_.size()),
-                          cpu::kernel_threads());
+    for (std::size_t k = 0; k < states_.size(); ++k) state[k] = whole(states_[k].on_device());
+    return updater_.apply(scalars, whole(params_.on_device()), gradients,
+                          std::span(state).first(states_.size()), cpu::kernel_threads());
 }
 
 void ModelState::update_buffers(std::span<const float> statistics,
@@ -138,18 +180,25 @@ void ModelState::update_buffers(std::span<const float> statistics,
         const layers::Node& node = graph_->nodes()[n];
         const auto* norm = std::get_if<layers::BatchNorm>(&node.op);
         if (norm == nullptr) continue;
-        const std::span<float> mean = buffer(node.buffers.at(0));
+        const auto running = [&](std::size_t which) {
+            const layers::BufferId id = node.buffers.at(which);
+            return std::span(reinterpret_cast<float*>(buffers_.on_device().data()) + offset_of(id),
+                             buffer(id).size());
+        };
+        const std::span<float> mean = running(0);
         const std::int64_t elements = graph_->tensor(node.inputs.front()).shape.elements().value;
         const std::int64_t positions = elements / static_cast<std::int64_t>(mean.size());
         update_running(statistics.subspan(static_cast<std::size_t>(offset_of_node[n]), 3 * mean.size()),
-                       static_cast<double>(samples * positions), norm->momentum, mean,
-                       buffer(node.buffers.at(1)));
+                       static_cast<double>(samples * positions), norm->momentum, mean, running(1));
     }
 }
 
 void ModelState::exchange_with_average() {
-    rules::exchange(static_cast<std::int64_t>(whole(params_).size()), whole(params_).data(),
-                    whole(states_.back()).data());
+    fetch();
+    const std::span<float> params = whole(params_.host);
+    rules::exchange(static_cast<std::int64_t>(params.size()), params.data(),
+                    whole(states_.back().host).data());
+    send();
     averaged_ = !averaged_;
 }
 
@@ -166,6 +215,7 @@ std::vector<layers::ParamId> ModelState::by_name() const { return ids_by_name(*g
 
 std::vector<NamedTensor> ModelState::tensors() const {
     ensure(!averaged_, "nothing is saved while the parameters hold their average");
+    fetch();
     std::vector<NamedTensor> all;
     const std::vector<layers::ParamId> order = by_name();
     for (layers::ParamId p : order)
@@ -182,6 +232,7 @@ std::vector<NamedTensor> ModelState::tensors() const {
 }
 
 std::string ModelState::params_sha256() const {
+    fetch();
     Sha256 hash;
     for (layers::ParamId p : by_name()) hash.update(std::as_bytes(param(p)));
     return hash.finish();

@@ -1,6 +1,9 @@
 // Parameters, buffers and optimizer state of one rank. Parameters and state lie in arenas with the layout of
 // the gradient buckets, so that an update is a walk over equal offsets. From outside everything is addressed
 // by name.
+//
+// An asynchronous device has the arenas in its own memory, and the host a copy of them: what is read and
+// written by name is the copy. `fetch` brings it up to date, `send` carries it back.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +13,7 @@
 #include <vector>
 
 #include "layers/graph.hpp"
-#include "runtime/core/memory_space.hpp"
+#include "runtime/device/device.hpp"
 #include "runtime/optim/updater.hpp"
 #include "runtime/plan/grad_buckets.hpp"
 
@@ -42,8 +45,9 @@ struct NamedTensor {
 class ModelState {
   public:
     /// Throws ConfigError where a parameter group of `optimizer` has no parameter.
+    /// `device` must outlive it.
     ModelState(const layers::ModelGraph& graph, const GradBuckets& buckets, const OptimizerSpec& optimizer,
-               MemorySpace& memory);
+               Device& device);
 
     /// Initial values from (seed, name, element); buffers as the graph says; optimizer state is zero, the
     /// moving average the parameters.
@@ -53,13 +57,22 @@ class ModelState {
 
     [[nodiscard]] std::span<float> param(layers::ParamId p) const;
     [[nodiscard]] std::span<float> buffer(layers::BufferId b) const;
+    /// Where kernels find them: the same memory where the device is the host.
+    [[nodiscard]] const float* device_param(layers::ParamId p) const;
+    [[nodiscard]] const float* device_buffer(layers::BufferId b) const;
+    /// The values on the device have changed.
+    void changed_on_device() { stale_ = stream_ != nullptr; }
+    /// Brings the host's copy up to date. Waits for the device.
+    void fetch() const;
+    /// After the host's copy was written: carries all of it to the device.
+    void send();
     /// State tensor `k` (of state_names) of a parameter.
     [[nodiscard]] std::span<float> state(std::size_t k, layers::ParamId p) const;
     [[nodiscard]] const std::vector<std::string>& state_tensor_names() const { return state_names_; }
     [[nodiscard]] const layers::ModelGraph& graph() const { return *graph_; }
     [[nodiscard]] const OptimizerSpec& optimizer() const { return optimizer_; }
-    [[nodiscard]] Bytes parameter_bytes() const { return params_.size(); }
-    [[nodiscard]] Bytes buffer_bytes() const { return buffers_.size(); }
+    [[nodiscard]] Bytes parameter_bytes() const { return params_.host.size(); }
+    [[nodiscard]] Bytes buffer_bytes() const { return buffers_.host.size(); }
     [[nodiscard]] Bytes optimizer_bytes() const;
 
     /// Clips, and applies the optimizer to every parameter, each with its group's settings. `gradients`: the
@@ -84,7 +97,18 @@ class ModelState {
 
   private:
     friend class AverageScope;
+    /// An arena on the host, and on an asynchronous device.
+    struct Arena {
+        Region host;
+        Region device;  ///< empty: the host's is the device's
+        [[nodiscard]] const Region& on_device() const { return device.data() == nullptr ? host : device; }
+    };
+    [[nodiscard]] Arena arena(Bytes size);
+    [[nodiscard]] std::vector<const Arena*> arenas() const;
     [[nodiscard]] std::span<float> place(const Region& arena, layers::ParamId p) const;
+    [[nodiscard]] std::int64_t offset_of(layers::BufferId b) const {
+        return buffer_offsets_.at(static_cast<std::size_t>(b));
+    }
     [[nodiscard]] bool has_average() const { return optimizer_.ema != 0; }
     void exchange_with_average();
 
@@ -93,11 +117,14 @@ class ModelState {
     OptimizerSpec optimizer_;
     std::vector<std::string> state_names_;
     Updater updater_;
-    Region params_;
-    Region buffers_;
+    Device* device_;
+    std::unique_ptr<Stream> stream_;  ///< of an asynchronous device
+    Arena params_;
+    Arena buffers_;
     std::vector<std::int64_t> buffer_offsets_;  ///< elements, by BufferId
-    std::vector<Region> states_;
-    bool averaged_ = false;  ///< inside an AverageScope
+    std::vector<Arena> states_;
+    mutable bool stale_ = false;  ///< the host's copy is behind the device
+    bool averaged_ = false;       ///< inside an AverageScope
 };
 
 }  // namespace trireme

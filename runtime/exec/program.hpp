@@ -10,6 +10,7 @@
 #include "runtime/core/leaf_tree.hpp"
 #include "runtime/exec/instruction.hpp"
 #include "runtime/plan/grad_buckets.hpp"
+#include "runtime/plan/recompute.hpp"
 #include "runtime/plan/selection.hpp"
 
 namespace trireme {
@@ -21,6 +22,7 @@ struct StepShape {
     /// Canonical mode: how the sums of leaves are formed; micro-batch i is the i-th leaf that it computes.
     /// Fast mode: none, and later micro-batches are added to the first.
     std::optional<LeafSchedule> leaves;
+    Segments segments;  ///< what is computed again in backward
 };
 
 struct Program {
@@ -28,6 +30,7 @@ struct Program {
     std::vector<std::int64_t> microbatches;  ///< samples of each
     std::int64_t first_position = 0;         ///< place in the global batch of the first sample
     bool training = true;
+    Segments segments;
 
     [[nodiscard]] std::int64_t samples() const;
     /// The first micro-batch of the size of `mb`: they share the compute copies of weights.

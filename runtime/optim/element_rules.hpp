@@ -1,35 +1,21 @@
-// The loops over elements under optimizer.hpp, apart so that they alone are compiled for vectors. Every
-// result is one element's own arithmetic in fp32, or a sum whose order is written down here, so neither the
-// vector width nor a cut between ranges changes bits. Pointers do not overlap.
+// The loops over elements under optimizer.hpp, apart so that they alone are compiled for vectors; what they
+// do to an element is element_math.hpp's. Every result is one element's own arithmetic in fp32, or a sum
+// whose order is written down here, so neither the vector width nor a cut between ranges changes bits.
+// Pointers do not overlap.
 #pragma once
 
 #include <cstdint>
-#include <span>
+
+#include "runtime/optim/element_math.hpp"
 
 namespace trireme::rules {
 
-struct Sgd {
-    float lr = 0;
-    float scale = 1;  ///< of the gradient
-    float decay = 0;
-    float momentum = 0;
-};
 void sgd(const Sgd& s, std::int64_t n, float* w, const float* g);
 void sgd_momentum(const Sgd& s, std::int64_t n, float* w, const float* g, float* velocity);
 void sgd_nesterov(const Sgd& s, std::int64_t n, float* w, const float* g, float* velocity);
 /// `lr` is the rate times T.
 void lars(const Sgd& s, std::int64_t n, float* w, const float* g, float* velocity);
 
-struct Adam {
-    float scale = 1;
-    float beta1 = 0;
-    float beta2 = 0;
-    float rate = 0;  ///< adamw: lr / (1 - beta1^t); lamb: 1 / (1 - beta1^t)
-    float root = 0;  ///< 1 / sqrt(1 - beta2^t)
-    float eps = 0;
-    float decay = 0;  ///< adamw: 1 - lr wd, a factor; lamb: wd
-    float step = 0;   ///< lamb: lr T
-};
 void adamw(const Adam& s, std::int64_t n, float* w, const float* g, float* m, float* v);
 /// Moments of a range of at most 4,096 elements; returns the sum of squares of r.
 [[nodiscard]] double lamb_moments(const Adam& s, std::int64_t n, const float* w, const float* g, float* m,
@@ -39,7 +25,7 @@ void lamb(const Adam& s, std::int64_t n, float* w, const float* m, const float* 
 void average(float decay, std::int64_t n, float* ema, const float* w);
 void exchange(std::int64_t n, float* a, float* b);
 
-/// Sum of squares in fp64: element i is added to sum i mod 16, in order, and the 16 sums are added by halves.
+/// Sum of squares in fp64, in the order of LaneSums.
 [[nodiscard]] double sum_of_squares(std::int64_t n, const float* values);
 /// True where no element is infinite or not a number.
 [[nodiscard]] bool all_finite(std::int64_t n, const float* values);

@@ -1,7 +1,5 @@
 #include "runtime/optim/optimizer.hpp"
 
-#include <cmath>
-
 #include <fmt/format.h>
 
 #include "runtime/core/error.hpp"
@@ -9,26 +7,6 @@
 
 namespace trireme {
 namespace {
-
-rules::Sgd sgd_scalars(const OptimizerSpec& spec, const RangeScalars& s) {
-    return {.lr = static_cast<float>(s.lr * s.trust),
-            .scale = static_cast<float>(s.gradient_scale),
-            .decay = static_cast<float>(s.weight_decay),
-            .momentum = static_cast<float>(spec.momentum)};
-}
-
-rules::Adam adam_scalars(const OptimizerSpec& spec, const RangeScalars& s, bool lamb) {
-    const auto t = static_cast<double>(s.update);
-    const double correction = 1 / (1 - std::pow(spec.beta1, t));
-    return {.scale = static_cast<float>(s.gradient_scale),
-            .beta1 = static_cast<float>(spec.beta1),
-            .beta2 = static_cast<float>(spec.beta2),
-            .rate = static_cast<float>(lamb ? correction : s.lr * correction),
-            .root = static_cast<float>(1 / std::sqrt(1 - std::pow(spec.beta2, t))),
-            .eps = static_cast<float>(spec.eps),
-            .decay = static_cast<float>(lamb ? s.weight_decay : 1 - s.lr * s.weight_decay),
-            .step = static_cast<float>(s.lr * s.trust)};
-}
 
 void update_sgd(const OptimizerSpec& spec, const rules::Sgd& s, std::span<float> w, std::span<const float> g,
                 std::span<const std::span<float>> state) {
@@ -44,6 +22,10 @@ void update_sgd(const OptimizerSpec& spec, const rules::Sgd& s, std::span<float>
 
 }  // namespace
 
+rules::Constants constants_of(const OptimizerSpec& spec) {
+    return {.momentum = spec.momentum, .beta1 = spec.beta1, .beta2 = spec.beta2, .eps = spec.eps};
+}
+
 std::vector<std::string> state_names(const OptimizerSpec& spec) {
     std::vector<std::string> names;
     if (spec.name == "adamw" || spec.name == "lamb") names = {"exp_avg", "exp_avg_sq"};
@@ -57,27 +39,27 @@ void update(const OptimizerSpec& spec, const RangeScalars& scalars, std::span<fl
     ensure(weights.size() == gradients.size(), "optimizer ranges fit");
     const auto n = static_cast<std::int64_t>(weights.size());
     if (spec.name == "adamw") {
-        rules::adamw(adam_scalars(spec, scalars, false), n, weights.data(), gradients.data(), state[0].data(),
-                     state[1].data());
+        rules::adamw(rules::adam_scalars(constants_of(spec), scalars, false), n, weights.data(),
+                     gradients.data(), state[0].data(), state[1].data());
     } else if (spec.name == "lamb") {
-        rules::lamb(adam_scalars(spec, scalars, true), n, weights.data(), state[0].data(), state[1].data());
+        rules::lamb(rules::adam_scalars(constants_of(spec), scalars, true), n, weights.data(),
+                    state[0].data(), state[1].data());
     } else if (spec.name == "lars") {
-        rules::lars(sgd_scalars(spec, scalars), n, weights.data(), gradients.data(), state[0].data());
+        rules::lars(rules::sgd_scalars(constants_of(spec), scalars), n, weights.data(), gradients.data(),
+                    state[0].data());
     } else {
         ensure(spec.name == "sgd", "the optimizer has a rule");
-        update_sgd(spec, sgd_scalars(spec, scalars), weights, gradients, state);
+        update_sgd(spec, rules::sgd_scalars(constants_of(spec), scalars), weights, gradients, state);
     }
     if (spec.ema == 0) return;
-    // The average starts with the first updated parameters, not with the random ones, as PyTorch's
-    // AveragedModel does.
-    const double decay = scalars.update == 1 ? 0 : spec.ema;
-    rules::average(static_cast<float>(decay), n, state.back().data(), weights.data());
+    rules::average(rules::average_decay(spec.ema, scalars.update), n, state.back().data(), weights.data());
 }
 
 double advance_moments(const OptimizerSpec& spec, const RangeScalars& scalars, std::span<const float> weights,
                        std::span<const float> gradients, std::span<const std::span<float>> state) {
-    return rules::lamb_moments(adam_scalars(spec, scalars, true), static_cast<std::int64_t>(weights.size()),
-                               weights.data(), gradients.data(), state[0].data(), state[1].data());
+    return rules::lamb_moments(rules::adam_scalars(constants_of(spec), scalars, true),
+                               static_cast<std::int64_t>(weights.size()), weights.data(), gradients.data(),
+                               state[0].data(), state[1].data());
 }
 
 }  // namespace trireme

@@ -22,6 +22,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/optim/element_math.hpp"
+
 namespace trireme {
 
 /// Settings of the parameters whose names `match` has a pattern for (param_groups.hpp).
@@ -55,17 +57,10 @@ struct UpdateScalars {
     std::int64_t update = 1;    ///< updates so far, this one included (Adam's t)
 };
 
-/// The numbers of one parameter in one step.
-struct RangeScalars {
-    double lr = 0;
-    double weight_decay = 0;
-    double gradient_scale = 1;
-    double trust = 1;  ///< T of lars and lamb
-    std::int64_t update = 1;
-};
-
 /// Name of the state tensor that holds the moving average of parameters.
 inline constexpr const char* ema_state_name = "ema";
+
+[[nodiscard]] rules::Constants constants_of(const OptimizerSpec& spec);
 
 /// Names of the state tensors of an optimizer, each with the parameter's shape: those of its rule, which
 /// start at zero, then the moving average, where there is one.

@@ -10,9 +10,21 @@
 // comes out below 0.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 namespace trireme {
+
+/// One channel: `sums` holds S0, S1 and S2, `stride` apart. The same arithmetic on CPU and GPU.
+constexpr void update_running_channel(const float* sums, std::int64_t stride, double values, double momentum,
+                                      float& mean, float& variance) {
+    const double batch_mean = static_cast<double>(sums[0]) / values;
+    const double within = static_cast<double>(sums[stride]) / values;
+    const double between = static_cast<double>(sums[2 * stride]) / values - batch_mean * batch_mean;
+    const double batch_variance = within + (between > 0 ? between : 0);
+    mean = static_cast<float>((1 - momentum) * static_cast<double>(mean) + momentum * batch_mean);
+    variance = static_cast<float>((1 - momentum) * static_cast<double>(variance) + momentum * batch_variance);
+}
 
 /// `statistics`: [3, C], rows S0, S1, S2. `values`: N. `mean`, `variance`: [C], updated in place.
 void update_running(std::span<const float> statistics, double values, double momentum, std::span<float> mean,

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include "runtime/core/error.hpp"
-#include "runtime/optim/block_table.hpp"
 
 namespace trireme {
 
-bool StepGuard::admit(bool loss_finite, std::span<const float> gradients, int threads) {
-    if (loss_finite && all_finite(gradients, threads)) {
+bool StepGuard::admit(bool loss_finite, bool gradients_finite) {
+    if (loss_finite && gradients_finite) {
         in_a_row_ = 0;
         return true;
     }

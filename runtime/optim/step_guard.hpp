@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 namespace trireme {
 
@@ -18,8 +17,8 @@ class StepGuard {
     /// True: commit the step. False: throw it away; parameters, optimizer state, running statistics, average
     /// and the count of updates stay, the sample cursor goes on. Throws NumericError under `stop`, and under
     /// `skip` when `most_in_a_row` steps came to nothing one after the other. `loss_finite`: as the status
-    /// words say. `gradients`: the summed arena.
-    [[nodiscard]] bool admit(bool loss_finite, std::span<const float> gradients, int threads);
+    /// words say. `gradients_finite`: whether all elements of the summed gradients are.
+    [[nodiscard]] bool admit(bool loss_finite, bool gradients_finite);
 
     [[nodiscard]] std::int64_t skipped() const { return skipped_; }
 

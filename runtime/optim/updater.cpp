@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <numeric>
 
 #include "runtime/core/error.hpp"
@@ -13,7 +12,6 @@ namespace {
 constexpr std::size_t most_states = 3;  // two moments and the average
 /// Elements that are still in a core's cache when the moving average follows the rule.
 constexpr std::int64_t blocks_a_piece = 4;
-constexpr double clip_margin = 1e-6;  // as PyTorch's
 
 using StateViews = std::array<std::span<float>, most_states>;
 
@@ -81,20 +79,19 @@ void Updater::set_scalars(const UpdateScalars& scalars) {
 }
 
 double Updater::clipped_scale(double scale, UpdateReport& report) const {
-    report.gradient_norm =
-        scale * std::sqrt(std::accumulate(gradient_squares_.begin(), gradient_squares_.end(), 0.0));
-    const double factor = spec_.clip / (report.gradient_norm + clip_margin);
-    report.clipped = factor < 1;
-    return report.clipped ? scale * factor : scale;
+    const rules::Clipping c = rules::clipping(
+        scale, spec_.clip, std::accumulate(gradient_squares_.begin(), gradient_squares_.end(), 0.0));
+    report.gradient_norm = c.norm;
+    report.clipped = c.clipped;
+    return c.scale;
 }
 
 void Updater::trust_of_lars(const Arenas& arenas, int threads) {
     squares_of(table_, arenas.weights, threads, block_sums_, weight_squares_);
     for (std::size_t t = 0; t < scalars_.size(); ++t) {
-        const double weight = std::sqrt(weight_squares_[t]);
-        const double gradient = std::sqrt(gradient_squares_[t]) * scalars_[t].gradient_scale;
-        if (settings_[t].adapted && weight > 0 && gradient > 0)
-            scalars_[t].trust = spec_.trust * weight / (gradient + scalars_[t].weight_decay * weight);
+        if (!settings_[t].adapted) continue;
+        scalars_[t].trust =
+            rules::lars_trust(spec_.trust, weight_squares_[t], gradient_squares_[t], scalars_[t]);
     }
 }
 
@@ -108,9 +105,8 @@ void Updater::trust_of_lamb(const Arenas& arenas, int threads) {
     });
     table_.add_blocks(block_sums_, gradient_squares_);
     for (std::size_t t = 0; t < scalars_.size(); ++t) {
-        const double weight = std::sqrt(weight_squares_[t]);
-        const double direction = std::sqrt(gradient_squares_[t]);
-        if (settings_[t].adapted && weight > 0 && direction > 0) scalars_[t].trust = weight / direction;
+        if (settings_[t].adapted)
+            scalars_[t].trust = rules::lamb_trust(weight_squares_[t], gradient_squares_[t]);
     }
 }
 

@@ -36,29 +36,22 @@ class LifeCollector {
         const KernelNeeds needs = needs_of(a.node, a.microbatch);
         const std::string& name = graph_.node(a.node).name;
         if (a.for_backward && needs.backward_weights.value > 0) {
-            touch(Kind::backward_weights, a.node, a.microbatch, needs.backward_weights, name);
+            touch({Kind::backward_weights, a.node, a.microbatch.value}, needs.backward_weights, name);
             scratch(needs.backward_scratch, name);
         } else if (!a.for_backward && needs.forward_weights.value > 0) {
-            touch(Kind::forward_weights, a.node, a.microbatch, needs.forward_weights, name);
+            touch({Kind::forward_weights, a.node, a.microbatch.value}, needs.forward_weights, name);
             scratch(needs.forward_scratch, name);
         }
     }
     void operator()(const Forward& a) {
-        const layers::Node& node = graph_.node(a.node);
-        const KernelNeeds needs = needs_of(a.node, a.microbatch);
-        touch(Kind::forward_weights, a.node, program_.first_like(a.microbatch), needs.forward_weights,
-              node.name);
-        for (TensorId input : node.inputs) activation(input, a.microbatch);
-        activation(node.output, a.microbatch);
-        touch(Kind::saved, a.node, a.microbatch, needs.saved, node.name);
-        scratch(needs.forward_scratch, node.name);
-        if (needs.forward_in_place && reads_once(node)) {
-            may_share(Kind::activation, selection_.root_of(node.inputs.front()), Kind::activation,
-                      selection_.root_of(node.output), a.microbatch);
-        }
-        if (a.apart) statistics(a.node, a.microbatch);
+        forward(a.node, a.microbatch, /*again=*/false);
+        if (a.apart) statistics(a.node, a.microbatch, 0);
     }
-    void operator()(const AddStatistics& a) { statistics(a.node, a.microbatch); }
+    void operator()(const Recompute& a) {
+        forward(a.node, a.microbatch, /*again=*/true);
+        statistics(a.node, a.microbatch, 1);
+    }
+    void operator()(const AddStatistics& a) { statistics(a.node, a.microbatch, 0); }
     void operator()(const RecordLoss& a) {
         activation(graph_.loss(), a.microbatch);
         if (!program_.training)
@@ -74,8 +67,8 @@ class LifeCollector {
         backward_reads(a.node, a.microbatch);
         const layers::Node& node = graph_.node(a.node);
         const KernelNeeds needs = needs_of(a.node, a.microbatch);
-        touch(Kind::backward_weights, a.node, program_.first_like(a.microbatch), needs.backward_weights,
-              node.name);
+        touch({Kind::backward_weights, a.node, program_.first_like(a.microbatch).value},
+              needs.backward_weights, node.name);
         for (std::size_t i = 0; i < node.inputs.size(); ++i) {
             if (!selection_.wants_gradient(node.inputs[i])) continue;
             const bool apart = (a.apart >> i & 1) != 0;
@@ -85,9 +78,10 @@ class LifeCollector {
                 gradient(node.inputs[i], a.microbatch);
             }
             if ((needs.backward_in_place >> i & 1) == 0) continue;
-            may_share(Kind::gradient, selection_.root_of(node.output),
-                      apart ? Kind::partial_gradient : Kind::gradient,
-                      apart ? partial_id(a.node, i) : selection_.root_of(node.inputs[i]), a.microbatch);
+            may_share(
+                {Kind::gradient, selection_.root_of(node.output), a.microbatch.value},
+                {apart ? Kind::partial_gradient : Kind::gradient,
+                 apart ? partial_id(a.node, i) : selection_.root_of(node.inputs[i]), a.microbatch.value});
         }
     }
     void operator()(const AddInputGradient& a) {
@@ -104,6 +98,23 @@ class LifeCollector {
         return std::none_of(node.inputs.begin() + 1, node.inputs.end(),
                             [&](TensorId input) { return selection_.root_of(input) == first; });
     }
+    /// Buffers of a forward: the first one, or the one that is computed again for backward.
+    void forward(NodeId id, Microbatch mb, bool again) {
+        const layers::Node& node = graph_.node(id);
+        const KernelNeeds needs = needs_of(id, mb);
+        const auto pass = [&](TensorId tensor) { return again ? program_.segments.pass(id, tensor) : 0; };
+        touch({Kind::forward_weights, id, program_.first_like(mb).value}, needs.forward_weights, node.name);
+        for (TensorId input : node.inputs) activation(input, mb, pass(input));
+        activation(node.output, mb, pass(node.output));
+        touch({Kind::saved, id, mb.value, pass(node.output)}, needs.saved, node.name);
+        scratch(needs.forward_scratch, node.name);
+        if (needs.forward_in_place && reads_once(node)) {
+            const TensorId input = selection_.root_of(node.inputs.front());
+            const TensorId output = selection_.root_of(node.output);
+            may_share({Kind::activation, input, mb.value, pass(input)},
+                      {Kind::activation, output, mb.value, pass(output)});
+        }
+    }
     [[nodiscard]] std::int64_t batch(Microbatch mb) const {
         return program_.microbatches[static_cast<std::size_t>(mb.value)];
     }
@@ -111,16 +122,15 @@ class LifeCollector {
         return selection_.kernels(node, batch(mb), program_.training).needs();
     }
 
-    void touch(Kind kind, int id, Microbatch mb, Bytes size, std::string_view name) {
+    void touch(const BufferKey& key, Bytes size, std::string_view name) {
         if (size.value == 0) return;
         static constexpr std::array<const char*, 9> kind_names{"",    "d.",     "d'.", "saved.", "scratch.",
                                                                "dw.", "stats.", "w.",  "wt."};
-        const auto [where, added] =
-            table_.index.try_emplace(BufferKey{kind, id, mb.value}, table_.lives.size());
+        const auto [where, added] = table_.index.try_emplace(key, table_.lives.size());
         if (added) {
-            table_.lives.push_back(
-                {fmt::format("{}{} mb{}", kind_names[static_cast<std::size_t>(kind)], name, mb.value), size,
-                 at_, at_});
+            table_.lives.push_back({fmt::format("{}{} mb{}{}", kind_names[static_cast<std::size_t>(key.kind)],
+                                                name, key.microbatch, key.pass == 0 ? "" : " again"),
+                                    size, at_, at_});
         }
         BufferLife& life = table_.lives[where->second];
         life.size = std::max(life.size, size);
@@ -130,52 +140,54 @@ class LifeCollector {
         const layers::TensorSpec& spec = graph_.tensor(tensor);
         return bytes_of(Elements(spec.shape.elements().value * batch(mb)), spec.dtype);
     }
-    void activation(TensorId tensor, Microbatch mb) {
+    void activation(TensorId tensor, Microbatch mb, int pass = 0) {
         if (is_external(selection_, tensor)) return;
         const TensorId root = selection_.root_of(tensor);
-        touch(Kind::activation, root, mb, size_of_tensor(root, mb), graph_.tensor(root).name);
+        touch({Kind::activation, root, mb.value, pass}, size_of_tensor(root, mb), graph_.tensor(root).name);
     }
     void gradient(TensorId tensor, Microbatch mb) {
         const TensorId root = selection_.root_of(tensor);
-        touch(Kind::gradient, root, mb, size_of_tensor(root, mb), graph_.tensor(root).name);
+        touch({Kind::gradient, root, mb.value}, size_of_tensor(root, mb), graph_.tensor(root).name);
     }
     void partial(NodeId node, std::size_t input, Microbatch mb) {
         const TensorId root = selection_.root_of(graph_.node(node).inputs[input]);
-        touch(Kind::partial_gradient, partial_id(node, input), mb, size_of_tensor(root, mb),
+        touch({Kind::partial_gradient, partial_id(node, input), mb.value}, size_of_tensor(root, mb),
               graph_.tensor(root).name);
     }
-    void statistics(NodeId id, Microbatch mb) {
+    void statistics(NodeId id, Microbatch mb, int pass) {
         const layers::Node& node = graph_.node(id);
         const std::int64_t elements =
             layers::statistics_of(node.op, graph_.tensor(node.inputs.front()).shape);
-        touch(Kind::statistics, id, mb, bytes_of(Elements(elements), DType::f32), node.name);
+        touch({Kind::statistics, id, mb.value, pass}, bytes_of(Elements(elements), DType::f32), node.name);
     }
     void weight_gradients(NodeId node, Microbatch mb) {
         for (layers::ParamId p : graph_.node(node).params) {
-            touch(Kind::weight_gradient, p, mb, bytes_of(graph_.param(p).shape.elements(), DType::f32),
-                  graph_.param(p).name);
+            touch({Kind::weight_gradient, p, mb.value},
+                  bytes_of(graph_.param(p).shape.elements(), DType::f32), graph_.param(p).name);
         }
     }
-    void scratch(Bytes size, std::string_view name) { touch(Kind::scratch, at_, Microbatch(0), size, name); }
+    void scratch(Bytes size, std::string_view name) { touch({Kind::scratch, at_, 0}, size, name); }
 
     void backward_reads(NodeId id, Microbatch mb) {
         const layers::Node& node = graph_.node(id);
         const KernelNeeds needs = needs_of(id, mb);
+        const auto pass = [&](TensorId tensor) { return program_.segments.pass(id, tensor); };
         if (needs.backward_reads_input) {
             for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-                if ((needs.backward_skips_inputs >> i & 1) == 0) activation(node.inputs[i], mb);
+                if ((needs.backward_skips_inputs >> i & 1) == 0)
+                    activation(node.inputs[i], mb, pass(node.inputs[i]));
             }
         }
-        if (needs.backward_reads_output) activation(node.output, mb);
+        if (needs.backward_reads_output) activation(node.output, mb, pass(node.output));
         if (node.output != graph_.loss()) gradient(node.output, mb);
-        touch(Kind::saved, id, mb, needs.saved, node.name);
+        touch({Kind::saved, id, mb.value, pass(node.output)}, needs.saved, node.name);
         scratch(needs.backward_scratch, node.name);
     }
 
     /// The result of the instruction at hand may have the memory of its operand.
-    void may_share(Kind operand_kind, int operand, Kind result_kind, int result, Microbatch mb) {
-        const auto from = table_.index.find(BufferKey{operand_kind, operand, mb.value});
-        const auto to = table_.index.find(BufferKey{result_kind, result, mb.value});
+    void may_share(const BufferKey& operand, const BufferKey& result) {
+        const auto from = table_.index.find(operand);
+        const auto to = table_.index.find(result);
         if (from == table_.index.end() || to == table_.index.end() || from == to) return;
         sharing_.push_back({from->first, to->first, at_});
     }

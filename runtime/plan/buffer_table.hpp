@@ -30,6 +30,7 @@ struct BufferKey {
     Kind kind;
     int id;
     int microbatch;
+    int pass = 0;  ///< 1: computed again (runtime/plan/recompute.hpp)
     auto operator<=>(const BufferKey&) const = default;
 };
 

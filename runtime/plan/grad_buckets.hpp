@@ -18,6 +18,7 @@
 #include "layers/graph.hpp"
 #include "runtime/core/strong.hpp"
 #include "runtime/core/virtual_shards.hpp"
+#include "runtime/plan/status_word.hpp"
 
 namespace trireme {
 
@@ -41,17 +42,6 @@ struct GradBucket {
     IndexRange range;  ///< elements of the arena, status words included
     std::vector<layers::ParamId> params;
     int ready_count = 0;  ///< weight gradients (one a node and use) that complete it in one micro-batch
-};
-
-/// Status words at the end of the last bucket, summed with it. Offsets from `status_offset`.
-/// `stop`: ranks that were asked to save and end. `save`: ranks whose clock asks for a checkpoint.
-enum class StatusWord : std::int64_t {
-    loss_sum = 0,
-    samples = 1,
-    nonfinite = 2,
-    stop = 3,
-    save = 4,
-    count = 5
 };
 
 class GradBuckets {

@@ -18,18 +18,6 @@ bool alive_together(const BufferLife& a, const BufferLife& b) {
     return a.first <= b.last && b.first <= a.last;
 }
 
-std::int64_t lower_bound_of(const std::vector<BufferLife>& buffers) {
-    std::int64_t bound = 0;
-    for (const BufferLife& at : buffers) {  // the sum can only rise where some buffer begins
-        std::int64_t alive = 0;
-        for (const BufferLife& other : buffers) {
-            if (other.first <= at.first && at.first <= other.last) alive += aligned(other.size).value;
-        }
-        bound = std::max(bound, alive);
-    }
-    return bound;
-}
-
 /// Offsets of all buffers, and the end of the highest.
 struct Placement {
     std::vector<Bytes> offsets;
@@ -106,9 +94,23 @@ Placement improved(const std::vector<BufferLife>& buffers, std::vector<std::size
 
 }  // namespace
 
+Bytes arena_lower_bound(const std::vector<BufferLife>& buffers) {
+    int end = 0;
+    for (const BufferLife& buffer : buffers) end = std::max(end, buffer.last + 1);
+    std::vector<Bytes> change(static_cast<std::size_t>(end) + 1);  // of what is alive, by instruction
+    for (const BufferLife& buffer : buffers) {
+        change[static_cast<std::size_t>(buffer.first)] += aligned(buffer.size);
+        change[static_cast<std::size_t>(buffer.last) + 1] -= aligned(buffer.size);
+    }
+    Bytes alive{};
+    Bytes bound{};
+    for (const Bytes step : change) bound = std::max(bound, alive += step);
+    return bound;
+}
+
 MemoryPlan plan_memory(std::vector<BufferLife> buffers) {
     MemoryPlan plan;
-    plan.lower_bound = Bytes(lower_bound_of(buffers));
+    plan.lower_bound = arena_lower_bound(buffers);
     if (!buffers.empty()) {
         std::optional<Placement> best;
         for (std::vector<std::size_t>& order : orders_of(buffers)) {

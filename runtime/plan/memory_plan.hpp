@@ -27,6 +27,9 @@ struct MemoryPlan {
     Bytes lower_bound{};
 };
 
+/// The most that is alive at one instruction: no arena can be smaller.
+[[nodiscard]] Bytes arena_lower_bound(const std::vector<BufferLife>& buffers);
+
 [[nodiscard]] MemoryPlan plan_memory(std::vector<BufferLife> buffers);
 
 }  // namespace trireme

@@ -55,7 +55,26 @@ ParallelPlan::ParallelPlan(const Selection& selection, const ParallelSpec& spec,
       world_(world),
       shards_(samples.value_or(spec_.batch), spec_.batch, spec_.virtual_shards),
       buckets_(selection.graph(), spec_.bucket_bytes),
-      has_short_step_(shards_.has_short_step()) {}
+      has_short_step_(shards_.has_short_step()) {
+    segments_ = spec_.recompute == 0 ? smallest() : Segments(selection, spec_.recompute);
+}
+
+/// The cut whose full step needs the least memory, of those the one with the fewest segments.
+Segments ParallelPlan::smallest() const {
+    Segments best;
+    if (rank_samples(0, StepKind::full) == 0) return best;
+    std::optional<Bytes> least;
+    for (std::int64_t count = 1; count <= Segments::most(*selection_); ++count) {
+        StepShape step = shape(0, StepKind::full);
+        step.segments = Segments(*selection_, count);
+        const Program program = lower_training(*selection_, buckets_, step);
+        const Bytes bytes = arena_lower_bound(buffers_of(program, *selection_).lives);
+        if (least && bytes >= *least) continue;
+        least = bytes;
+        best = step.segments;
+    }
+    return best;
+}
 
 std::int64_t ParallelPlan::leaf_samples(std::int64_t leaf, StepKind kind) const {
     return kind == StepKind::full ? shards_.full_leaf(leaf)
@@ -104,6 +123,7 @@ LeafMask ParallelPlan::present(StepKind kind) const {
 
 StepShape ParallelPlan::shape(int rank, StepKind kind) const {
     StepShape shape;
+    shape.segments = segments_;
     shape.microbatches = microbatches(rank, kind);
     for (int before = 0; before < rank; ++before) shape.first_position += rank_samples(before, kind);
     if (spec_.canonical) shape.leaves = leaf_schedule(present(kind), owned(rank));
@@ -154,7 +174,9 @@ std::string ParallelPlan::str() const {
                                    shards_.shards());
     text += fmt::format("\nbuckets ({}):\n",
                         spec_.canonical ? "canonical tree" : comm::name_of(spec_.algorithm)) +
-            buckets_.str(selection_->graph()) + "ranks:\n";
+            buckets_.str(selection_->graph());
+    if (segments_.count() > 1) text += "recompute: " + segments_.str(selection_->graph()) + '\n';
+    text += "ranks:\n";
     for (int rank = 0; rank < spec_.data; ++rank) {
         const IndexRange mine = owned(rank);
         text += fmt::format("  rank {}: leaves {}-{}, micro-batches [{}]", rank, mine.begin, mine.end - 1,

@@ -25,6 +25,9 @@ struct ParallelSpec {
     std::int64_t virtual_shards = 0;  ///< L; 0: 8, or `data` where that is larger
     Bytes bucket_bytes{};             ///< 0: default_bucket_bytes
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    /// Segments whose activations are computed again in backward (recompute.hpp); 1: everything is kept, 0:
+    /// as many as need the least memory.
+    std::int64_t recompute = 1;
     bool canonical = false;  ///< same bits on any rank count: leaf by leaf, summed along the fixed tree
 };
 
@@ -56,6 +59,7 @@ class ParallelPlan {
     [[nodiscard]] const ParallelSpec& spec() const { return spec_; }
     [[nodiscard]] const VirtualShards& shards() const { return shards_; }
     [[nodiscard]] const GradBuckets& buckets() const { return buckets_; }
+    [[nodiscard]] const Segments& segments() const { return segments_; }
     [[nodiscard]] int world() const { return world_; }
     [[nodiscard]] bool has_short_step() const { return has_short_step_; }
     /// Canonical mode: a rank has no sample in a full step (a batch smaller than the leaves), and so no part
@@ -71,6 +75,10 @@ class ParallelPlan {
 
     /// Elements of a rank's gradient memory: slots of the bucket arena, and scratch of the canonical sums.
     [[nodiscard]] Elements gradient_elements(int rank) const;
+    /// Elements of the gradient memory that kernels write: the slots alone.
+    [[nodiscard]] Elements device_gradients(int rank) const {
+        return buckets_.arena_elements() * slots(rank);
+    }
     /// Canonical mode: where the operands of each bucket's sum lie; `scratch` is that of `rank`.
     [[nodiscard]] std::vector<comm::CanonicalLayout> canonical_layouts(int rank, StepKind kind) const;
     [[nodiscard]] Program program(int rank, StepKind kind) const;
@@ -83,6 +91,7 @@ class ParallelPlan {
     [[nodiscard]] std::int64_t leaf_samples(std::int64_t leaf, StepKind kind) const;
     /// Slots that a rank needs for any kind of step.
     [[nodiscard]] std::int64_t slots(int rank) const;
+    [[nodiscard]] Segments smallest() const;
 
     const Selection* selection_;
     ParallelSpec spec_;
@@ -90,6 +99,7 @@ class ParallelPlan {
     VirtualShards shards_;
     GradBuckets buckets_;
     bool has_short_step_;
+    Segments segments_;
 };
 
 /// Memory plan of one program.

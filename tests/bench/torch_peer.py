@@ -5,8 +5,9 @@ It answers on standard output, a line of JSON each: {"version", "parameters"} on
 
 It builds what the job's options say, or refuses: it never measures other work than the job's.
 
-The peer is given its best: channels_last images, fused optimizers, gradients set to none, bf16 autocast where the job
-computes in bf16, one resident batch (nothing is read or augmented in a step), and with DDP buckets as views.
+The peer is given its best: channels_last images, fused optimizers, gradients set to none, autocast where the job computes
+in bf16 or fp16, one resident batch (nothing is read or augmented in a step), on a GPU cuDNN's search for the fastest
+convolutions, and with DDP buckets as views.
 """
 
 import argparse
@@ -29,7 +30,8 @@ def say(**answer):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mode", choices=("eager", "compile", "ddp"), required=True)
+    parser.add_argument("--mode", choices=("eager", "compile", "graph", "ddp"), required=True)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", required=True)
     parser.add_argument("--sample", required=True, help="shape of a sample: 32x32x3, or the positions of a text")
     parser.add_argument("--classes", type=int, required=True, help="outputs; of gpt: different tokens")
@@ -53,16 +55,20 @@ def arguments():
 
 
 # What a sample of each network looks like; None: any number of positions.
-SAMPLES = {"lenet": "28x28x1", "resnet18-cifar": "32x32x3", "gpt-char": None}
-GPT_WIDTH = 384
+SAMPLES = {"lenet": "28x28x1", "resnet18-cifar": "32x32x3", "resnet50": "224x224x3", "gpt-char": None, "gpt2-124m": None}
+# Width and blocks.
+GPT = {"gpt-char": (384, 6), "gpt2-124m": (768, 12)}
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 
 
 def require_known(options):
     """Raises ValueError for what this program would not build as the job does."""
     if options.model not in SAMPLES:
         raise ValueError(f"no model {options.model}: there are {', '.join(SAMPLES)}")
-    if options.precision not in ("fp32", "bf16"):
-        raise ValueError(f"no precision {options.precision}: there are fp32 and bf16")
+    if options.precision not in PRECISIONS:
+        raise ValueError(f"no precision {options.precision}: there are {', '.join(PRECISIONS)}")
+    if options.mode == "graph" and (options.device != "cuda" or options.precision == "fp16"):
+        raise ValueError("a captured step is one on a GPU, and one whose loss is not scaled")
     if options.optimizer not in ("sgd", "adamw"):
         raise ValueError(f"no optimizer {options.optimizer}: there are sgd and adamw")
     if options.batch % options.world:
@@ -76,8 +82,8 @@ def require_known(options):
         raise ValueError(f"{options.model} takes samples of {shape} here, the job's are {options.sample} (model.input, or the data set's)")
     if not shape and not options.sample.isdigit():
         raise ValueError(f"{options.model} takes tokens, the job's samples are {options.sample}")
-    if not shape and (options.heads < 1 or GPT_WIDTH % options.heads):
-        raise ValueError(f"{options.model} has a width of {GPT_WIDTH} here, which {options.heads} heads do not divide")
+    if not shape and (options.heads < 1 or GPT[options.model][0] % options.heads):
+        raise ValueError(f"{options.model} has a width of {GPT[options.model][0]} here, which {options.heads} heads do not divide")
 
 
 def build(torch, name, samples, sample, classes, heads):
@@ -117,6 +123,29 @@ def build(torch, name, samples, sample, classes, heads):
             channels = width
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
 
+    class Bottleneck(nn.Module):
+        def __init__(self, channels_in, channels, stride):
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(channels_in, channels, 1, bias=False), nn.BatchNorm2d(channels)
+            self.conv2, self.bn2 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels)
+            self.conv3, self.bn3 = nn.Conv2d(channels, 4 * channels, 1, bias=False), nn.BatchNorm2d(4 * channels)
+            self.shortcut = nn.Identity()
+            if stride != 1 or channels_in != 4 * channels:
+                self.shortcut = nn.Sequential(nn.Conv2d(channels_in, 4 * channels, 1, stride, bias=False), nn.BatchNorm2d(4 * channels))
+
+        def forward(self, x):
+            y = functional.relu(self.bn1(self.conv1(x)))
+            y = functional.relu(self.bn2(self.conv2(y)))
+            return functional.relu(self.bn3(self.conv3(y)) + self.shortcut(x))
+
+    def resnet50():
+        layers, channels = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
+        for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+            for block in range(blocks):
+                layers.append(Bottleneck(channels, width, 2 if block == 0 and width > 64 else 1))
+                channels = 4 * width
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, classes))
+
     class Attention(nn.Module):
         def __init__(self, width, heads):
             super().__init__()
@@ -129,7 +158,7 @@ def build(torch, name, samples, sample, classes, heads):
             return self.out(y.transpose(1, 2).reshape(batch, positions, width))
 
     class Gpt(nn.Module):
-        def __init__(self, symbols, positions, heads, width=GPT_WIDTH, depth=6):
+        def __init__(self, symbols, positions, heads, width, depth):
             super().__init__()
             self.symbols, self.places = nn.Embedding(symbols, width), nn.Embedding(positions, width)
             self.register_buffer("order", torch.arange(positions), persistent=False)
@@ -155,9 +184,11 @@ def build(torch, name, samples, sample, classes, heads):
         return LeNet().to(memory_format=torch.channels_last), *images(1, 28)
     if name == "resnet18-cifar":
         return resnet18_cifar().to(memory_format=torch.channels_last), *images(3, 32)
-    if name == "gpt-char":
+    if name == "resnet50":
+        return resnet50().to(memory_format=torch.channels_last), *images(3, 224)
+    if name in GPT:
         positions = int(sample)
-        return Gpt(classes, positions, heads), torch.randint(classes, (samples, positions)), torch.randint(classes, (samples * positions,))
+        return Gpt(classes, positions, heads, *GPT[name]), torch.randint(classes, (samples, positions)), torch.randint(classes, (samples * positions,))
     raise AssertionError(name)
 
 
@@ -168,41 +199,88 @@ def build_optimizer(torch, options, parameters):
     return torch.optim.AdamW(parameters, options.lr, weight_decay=options.weight_decay, fused=True)
 
 
+def captured(torch, step):
+    """The step as one graph of the GPU's, which a call replays."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay():
+        graph.replay()
+        return loss
+
+    return replay
+
+
 def build_step(torch, options):
     """One training step as a function that returns the loss, and the number of parameters."""
     torch.manual_seed(0)
     network, x, target = build(torch, options.model, options.batch // options.world, options.sample, options.classes, options.heads)
+    network, x, target = network.to(options.device), x.to(options.device), target.to(options.device)
     count = sum(p.numel() for p in network.parameters())
     if options.mode == "ddp":
-        torch.distributed.init_process_group("gloo", init_method=f"file://{options.meeting}", rank=options.rank, world_size=options.world)
+        backend = "nccl" if options.device == "cuda" else "gloo"
+        torch.distributed.init_process_group(backend, init_method=f"file://{options.meeting}", rank=options.rank, world_size=options.world)
         network = torch.nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
     optimizer = build_optimizer(torch, options, network.parameters())
     forward = torch.compile(network) if options.mode == "compile" else network
-    half = options.precision == "bf16"
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(options.precision)
+    scaler = torch.amp.GradScaler(options.device, enabled=options.precision == "fp16")
 
     def step():
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        with torch.autocast(options.device, dtype=half or torch.bfloat16, enabled=half is not None):
             loss = torch.nn.functional.cross_entropy(forward(x), target, label_smoothing=options.label_smoothing)
-        loss.backward()
+        scaler.scale(loss).backward()
         if options.clip > 0:
+            scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip, foreach=True)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad(set_to_none=True)
         return loss
 
-    return step, count
+    return (captured(torch, step) if options.mode == "graph" else step), count
 
 
-def take_turn(step, steps):
-    time.sleep(PAUSE)
-    step()
+def times_on_cores(step, steps):
     seconds = []
     for _ in range(steps):
         begin = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - begin)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return seconds, loss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def times_on_gpu(torch, step, steps):
+    """The GPU's own times between the ends of steps: the host does not wait in between."""
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(steps + 1)]
+    torch.cuda.synchronize()
+    marks[0].record()
+    for mark in marks[1:]:
+        loss = step()
+        mark.record()
+    torch.cuda.synchronize()
+    seconds = [begin.elapsed_time(end) / 1e3 for begin, end in zip(marks, marks[1:])]
+    return seconds, loss, torch.cuda.max_memory_allocated()
+
+
+def take_turn(torch, options, step, steps):
+    time.sleep(PAUSE)
+    step()
+    seconds, loss, peak = times_on_gpu(torch, step, steps) if options.device == "cuda" else times_on_cores(step, steps)
     say(seconds=seconds, loss=float(loss.detach()), peak_bytes=peak)
+
+
+def prepare_gpu(torch, options):
+    torch.cuda.set_device(options.rank % torch.cuda.device_count())
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.precision != "fp32"
 
 
 def main():
@@ -217,12 +295,16 @@ def main():
         return say(error=f"{sys.executable}: {error}: name a Python that has torch (python3 -m venv V; V/bin/pip install torch)")
     torch.set_num_threads(options.threads)
     torch.set_num_interop_threads(1)
+    if options.device == "cuda":
+        if not torch.cuda.is_available():
+            return say(error=f"{sys.executable}: PyTorch finds no GPU")
+        prepare_gpu(torch, options)
     step, parameters = build_step(torch, options)
     for _ in range(3):
         step()
     say(version=torch.__version__, parameters=parameters)
     for line in sys.stdin:
-        take_turn(step, json.loads(line)["steps"])
+        take_turn(torch, options, step, json.loads(line)["steps"])
     if options.mode == "ddp":
         torch.distributed.destroy_process_group()
 

@@ -1,11 +1,8 @@
 // The last line of the program, and whether the table of docs/kernels-cuda.md names the kernels that have
 // run.
-#include <cstdlib>
 #include <fstream>
-#include <memory>
 #include <regex>
 
-#include <cxxabi.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -48,17 +45,5 @@ class LastLine final : public ::testing::Environment {
     ::testing::AddGlobalTestEnvironment(new LastLine);
 
 }  // namespace
-
-std::string kernel_name(const std::type_info& body) {
-    int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> name(
-        abi::__cxa_demangle(body.name(), nullptr, nullptr, &status), std::free);
-    return std::regex_replace(std::string(name.get()), std::regex("trireme::[a-z]+::"), "");
-}
-
-Census& census() {
-    static Census counted;
-    return counted;
-}
 
 }  // namespace trireme::hostrun

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <set>
 #include <string>
@@ -51,15 +50,9 @@ void for_each_in(Order order, std::int64_t count, const F& f) {
     for (std::int64_t i = 0; i < count; ++i) f(order == Order::ascending ? i : count - 1 - i);
 }
 
-class HostStream final : public Stream {
+class HostStream final : public CpuStream {
   public:
     explicit HostStream(Order order) : order_(order) {}
-    void synchronize() override {}
-    void record(Event&) override {}
-    void wait(Event&) override {}
-    void copy(std::byte* to, const std::byte* from, Bytes size) override {
-        std::memcpy(to, from, static_cast<std::size_t>(size.value));
-    }
     [[nodiscard]] Order order() const { return order_; }
     [[nodiscard]] std::vector<std::byte>& shared_memory() { return shared_; }
 

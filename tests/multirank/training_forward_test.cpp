@@ -19,7 +19,7 @@ TEST(ForwardOnly, NeedsNeitherGradientsNorTheMemoryOfTraining) {
     ParallelSpec spec;
     spec.batch = 37;
     const ParallelPlan plan(selection, spec, 1, std::nullopt);
-    ModelState state(graph, plan.buckets(), OptimizerSpec{}, backend.device->memory());
+    ModelState state(graph, plan.buckets(), OptimizerSpec{}, *backend.device);
     state.initialise(3);
     auto world = comm::in_process_world(1, comm::CommOptions{});
     ExecutorParts parts;

@@ -47,11 +47,14 @@ struct RunSetup {
     std::string device = "reference";
     comm::Algorithm algorithm = comm::Algorithm::automatic;
     bool canonical = false;
+    std::int64_t recompute = 1;
     std::int64_t virtual_shards = 0;
     layers::ModelGraph (*graph)() = test::tiny_convnet_fused;
     /// The rank whose clock asks for a checkpoint in step 1, and which is asked to stop in step 2.
     int wisher = -1;
     bool text = false;  ///< windows of a text instead of images
+    /// A back end of the test's own for a rank; empty: that of `device`.
+    std::function<Backend(int rank)> backend = {};
 };
 
 class TrainingTest : public testing::Test {
@@ -94,7 +97,7 @@ class TrainingTest : public testing::Test {
                          std::mutex& mutex) {
         const layers::ModelGraph graph = setup.graph();
         const io::DataSetInfo& data = setup.text ? text_ : info_;
-        const Backend backend = make_backend(setup.device, 1);
+        const Backend backend = setup.backend ? setup.backend(comm.rank()) : make_backend(setup.device, 1);
         const Selection selection(graph, backend.providers, SelectionOptions{});
         ParallelSpec spec;
         spec.data = setup.ranks;
@@ -103,12 +106,13 @@ class TrainingTest : public testing::Test {
         spec.bucket_bytes = Bytes(2048);
         spec.algorithm = setup.algorithm;
         spec.canonical = setup.canonical;
+        spec.recompute = setup.recompute;
         spec.virtual_shards = setup.virtual_shards;
         const ParallelPlan plan(selection, spec, setup.ranks, data.split("train").samples);
         verify(plan);
         OptimizerSpec optimizer;
         optimizer.momentum = 0.9;
-        ModelState state(graph, plan.buckets(), optimizer, backend.device->memory());
+        ModelState state(graph, plan.buckets(), optimizer, *backend.device);
         state.initialise(3);
         StepGuard guard(NanPolicy::stop);
         ExecutorParts parts;
@@ -118,6 +122,7 @@ class TrainingTest : public testing::Test {
         parts.rank = comm.rank();
         parts.state = &state;
         parts.device = backend.device.get();
+        parts.step_kernels = backend.step_kernels.get();
         parts.comm = &comm;
         Executor executor(parts);
         io::LoaderOptions options;

@@ -1,6 +1,8 @@
 #include "tests/parity/expectations.hpp"
 
 #include <cmath>
+#include <set>
+#include <string>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -54,6 +56,33 @@ void expect_same_bits(const Results& once, const Results& again) {
 void expect_repeatable(KernelBench& bench) {
     const Results once = bench.train();
     expect_same_bits(once, bench.train());
+}
+
+void expect_parity_of_all(Backend& backend, const std::vector<OpCase>& cases, int threads, Batches batches) {
+    for (const auto& provider : backend.providers) {
+        int taken = 0;
+        int asked = 0;
+        std::set<std::string> refusals;
+        for (const OpCase& op_case : cases) {
+            const std::int64_t largest = op_case.batches.back();
+            for (std::int64_t batch : op_case.batches) {
+                if (batches == Batches::largest && batch != largest) continue;
+                SCOPED_TRACE(fmt::format("{}: {}, batch {}", provider->name(), op_case.name(), batch));
+                KernelBench bench(backend, *provider, op_case, batch, threads);
+                ++asked;
+                if (const std::string refusal = bench.refusal(); !refusal.empty()) {
+                    refusals.insert(refusal);
+                    continue;
+                }
+                ++taken;
+                expect_parity(bench, op_case);
+                if (batch == largest) expect_repeatable(bench);
+                if (testing::Test::HasFatalFailure()) return;
+            }
+        }
+        fmt::print("{} took {} of {} kernels\n", provider->name(), taken, asked);
+        for (const std::string& refusal : refusals) fmt::print("  refused: {}\n", refusal);
+    }
 }
 
 }  // namespace trireme::parity

@@ -20,4 +20,9 @@ void expect_same_bits(const Results& once, const Results& again);
 /// The same kernels on the same values give the same bits, launch after launch.
 void expect_repeatable(KernelBench& bench);
 
+enum class Batches { all, largest };
+/// Every provider of the back end on every case that it takes; prints how many of them each took, and what it
+/// refused in its own words.
+void expect_parity_of_all(Backend& backend, const std::vector<OpCase>& cases, int threads, Batches batches);
+
 }  // namespace trireme::parity

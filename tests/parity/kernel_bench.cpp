@@ -194,7 +194,8 @@ KernelBench::KernelBench(Backend& backend, const KernelProvider& provider, const
     }
     for (layers::ParamId id : node().params) {
         const layers::ParamSpec& spec = graph_.param(id);
-        params_.push_back(random_floats(spec.name, spec.shape.elements().value, Values::plain));
+        params_.push_back(as_stored(random_floats(spec.name, spec.shape.elements().value, Values::plain),
+                                    op_case.param_values));
     }
     for (layers::BufferId id : node().buffers) {
         const layers::BufferSpec& spec = graph_.buffer(id);
@@ -275,6 +276,7 @@ Results KernelBench::run(const KernelRequest& r, const RunOptions& options) {
         Guarded scratch(device, bytes_of(needs.forward_scratch));
         b.scratch = scratch.data();
         kernels->pack_forward(*stream, b);
+        stream->synchronize();  // the host spoils what a device may still be reading
         scratch.spoil();
         kernels->forward(*stream, b);
         stream->synchronize();
@@ -326,9 +328,11 @@ void KernelBench::run_backward(NodeKernels& kernels, Stream& stream, KernelBuffe
 
     if (fused()) kernels.backward_activation(stream, b);
     for (const bool input : {options.input_gradient_first, !options.input_gradient_first}) {
+        stream.synchronize();
         scratch.spoil();
         if (input && input_gradient) {
             kernels.pack_backward(stream, b);
+            stream.synchronize();
             scratch.spoil();
             kernels.backward_input(stream, b);
         } else if (!input && !params_.empty()) {

@@ -26,6 +26,9 @@ struct OpCase {
     /// How activations and their gradients are stored; class indices are what they are.
     DType input_dtype = DType::f32;
     DType output_dtype = DType::f32;
+    /// Parameters are fp32 with values of this type: a product that rounds them to it then has the same kinks
+    /// as the reference, where an op has some inside.
+    DType param_values = DType::f32;
 
     [[nodiscard]] std::string name() const;
 };
@@ -61,5 +64,8 @@ struct Tolerance {
 [[nodiscard]] std::vector<OpCase> global_average_cases();
 [[nodiscard]] std::vector<OpCase> embedding_cases();
 [[nodiscard]] std::vector<OpCase> attention_cases();
+/// With gelu inside and with relu; ragged around rows of 8 and masks of 128 bits. Not every device asks for
+/// this op.
+[[nodiscard]] std::vector<OpCase> feed_forward_cases();
 
 }  // namespace trireme::parity

@@ -73,6 +73,8 @@ Tolerance tolerance_of(const OpCase& op_case) {
     tolerance.input_gradient += rounding;
     // oneDNN adds the gradients of overlapping windows in bf16.
     if (std::holds_alternative<Pool2d>(op_case.op)) tolerance.input_gradient += rounding;
+    // The values and the gradient between two products are rounded.
+    if (std::holds_alternative<layers::FeedForward>(op_case.op)) tolerance.param_gradient += rounded_products;
     // An fp32 operand beside a bf16 one is rounded for the product.
     if (layers::multiplies_weight(op_case.op) && op_case.input_dtype != op_case.output_dtype) {
         tolerance.param_gradient += rounded_products;
@@ -298,6 +300,20 @@ std::vector<OpCase> attention_cases() {
             {heads(2), {300, 3 * 2 * 64}, {2}},  // several tiles of keys
             {heads(1), {64, 3 * 5}, {1, 3}},        {heads(3), {65, 3 * 3 * 7}, {1, 2}},
             {heads(1), {257, 3 * 4}, {1, 3}},       {heads(1), {1, 3}, {1, 5}}};
+}
+
+std::vector<OpCase> feed_forward_cases() {
+    std::vector<OpCase> cases;
+    for (const auto inside : {layers::HiddenActivation::gelu_tanh, layers::HiddenActivation::relu}) {
+        for (const std::int64_t hidden : {1, 8, 13, 129}) {
+            const layers::FeedForward op{hidden, 5, inside};
+            cases.push_back({op, {3, 16}, {1, 4}});
+            cases.push_back({op, {7}, {1, 9}});
+        }
+        cases.push_back({layers::FeedForward{64, 16, inside}, {9, 16}, {3}});
+    }
+    for (OpCase& op_case : cases) op_case.param_values = DType::bf16;
+    return cases;
 }
 
 }  // namespace trireme::parity

@@ -1,7 +1,6 @@
 // Every provider that this build has, on every op that it takes: forward, input gradient and parameter
 // gradients against the fp64 reference on the same fp32 values, for several batch sizes and one and two
 // kernel threads.
-#include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -13,37 +12,11 @@ namespace {
 
 class Parity : public testing::TestWithParam<int> {
   protected:
-    /// All batch sizes on one thread; on several the largest, where there is work to share.
-    static std::vector<std::int64_t> batches_of(const OpCase& op_case) {
-        if (GetParam() == 1) return op_case.batches;
-        return {op_case.batches.back()};
-    }
-
-    /// Runs all providers on all cases; says which provider took how many of them.
-    void check(const std::vector<OpCase>& cases) {
+    /// All providers on all cases: every batch size on one thread; on several the largest, where there is
+    /// work to share.
+    static void check(const std::vector<OpCase>& cases) {
         Backend backend = make_backend("cpu", GetParam());
-        for (const auto& provider : backend.providers) {
-            int taken = 0;
-            int asked = 0;
-            std::set<std::string> refusals;
-            for (const OpCase& op_case : cases) {
-                for (std::int64_t batch : batches_of(op_case)) {
-                    SCOPED_TRACE(fmt::format("{}: {}, batch {}", provider->name(), op_case.name(), batch));
-                    KernelBench bench(backend, *provider, op_case, batch, GetParam());
-                    ++asked;
-                    if (const std::string refusal = bench.refusal(); !refusal.empty()) {
-                        refusals.insert(refusal);
-                        continue;
-                    }
-                    ++taken;
-                    expect_parity(bench, op_case);
-                    if (batch == op_case.batches.back()) expect_repeatable(bench);
-                    if (HasFatalFailure()) return;
-                }
-            }
-            fmt::print("{} took {} of {} kernels\n", provider->name(), taken, asked);
-            for (const std::string& refusal : refusals) fmt::print("  refused: {}\n", refusal);
-        }
+        expect_parity_of_all(backend, cases, GetParam(), GetParam() == 1 ? Batches::all : Batches::largest);
     }
 };
 
@@ -59,6 +32,7 @@ TEST_P(Parity, Joining) { check(joining_cases()); }
 TEST_P(Parity, GlobalAverage) { check(global_average_cases()); }
 TEST_P(Parity, Embedding) { check(embedding_cases()); }
 TEST_P(Parity, Attention) { check(attention_cases()); }
+TEST_P(Parity, FeedForward) { check(feed_forward_cases()); }
 
 // Activations stored as bf16. Losses read fp32, as the rewrite leaves them.
 TEST_P(Parity, ConvolutionInBf16) { check(stored_as(DType::bf16, convolution_cases())); }
@@ -70,6 +44,7 @@ TEST_P(Parity, DropoutInBf16) { check(stored_as(DType::bf16, dropout_cases())); 
 TEST_P(Parity, JoiningInBf16) { check(stored_as(DType::bf16, joining_cases())); }
 TEST_P(Parity, EmbeddingInBf16) { check(stored_as(DType::bf16, embedding_cases())); }
 TEST_P(Parity, AttentionInBf16) { check(stored_as(DType::bf16, attention_cases())); }
+TEST_P(Parity, FeedForwardInBf16) { check(stored_as(DType::bf16, feed_forward_cases())); }
 TEST_P(Parity, GlobalAverageInBf16) { check(stored_as(DType::bf16, global_average_cases())); }
 
 /// Scores of thousands, which overflow an exponential unless the largest is taken out. In fp32 they are off
@@ -109,7 +84,9 @@ TEST(Providers, TheLastTakesEverything) {
     ASSERT_FALSE(backend.providers.empty());
     const KernelProvider& last = *backend.providers.back();
     EXPECT_EQ(last.name(), "reference");
-    for (const auto& cases : all_cases()) {
+    std::vector<std::vector<OpCase>> every = all_cases();
+    every.push_back(feed_forward_cases());
+    for (const auto& cases : every) {
         for (const OpCase& op_case : cases) {
             EXPECT_EQ(KernelBench(backend, last, op_case, 1, 1).refusal(), "") << op_case.name();
         }

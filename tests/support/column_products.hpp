@@ -14,7 +14,7 @@
 #include "runtime/kernels/rules/column_major.hpp"
 #include "tests/support/memory_values.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 class ColumnProducts {
   public:
@@ -125,4 +125,4 @@ class ColumnProducts {
     }
 };
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

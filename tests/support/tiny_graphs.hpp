@@ -31,13 +31,13 @@ inline layers::ModelGraph tiny_convnet() {
 /// The same after the fusion that jobs apply.
 inline layers::ModelGraph tiny_convnet_fused() { return layers::fuse_bias_activation(tiny_convnet()).graph; }
 
-/// 8x8x1 images, 5 classes: batch norm, a residual branch, dropout, global pooling. What a ResNet has, and
-/// random numbers; after the fusions that jobs apply.
-inline layers::ModelGraph tiny_residual() {
+/// 5 classes: batch norm, a residual branch, dropout, global pooling. What a ResNet has, and random numbers;
+/// after the fusions that jobs apply.
+inline layers::ModelGraph residual_network(std::int64_t side, std::int64_t channels) {
     using namespace layers;
-    ModelGraph graph("tiny-residual", Shape{8, 8, 1}, Shape{}, DType::i32);
+    ModelGraph graph("tiny-residual", Shape{side, side, 1}, Shape{}, DType::i32);
     Conv2d conv;
-    conv.out_channels = 6;
+    conv.out_channels = channels;
     conv.kernel = {3, 3};
     conv.padding = {1, 1};
     TensorId x = graph.add("conv1", conv, {graph.input()});
@@ -53,28 +53,31 @@ inline layers::ModelGraph tiny_residual() {
     return layers::fuse(graph).graph;
 }
 
+inline layers::ModelGraph tiny_residual() { return residual_network(8, 6); }
+
 /// The same with activations in bf16.
 inline layers::ModelGraph tiny_residual_bf16() { return layers::store_as_bf16(tiny_residual()).graph; }
 
-/// Windows of 16 bytes, one block of width 16 with two heads, dropout, the table once more as head: all that
-/// a GPT has.
-inline layers::ModelGraph tiny_gpt() {
+/// Windows of bytes, one block with two heads, dropout, the table once more as head: all that a GPT has.
+inline layers::ModelGraph byte_gpt(std::int64_t positions, std::int64_t width) {
     using namespace layers;
-    ModelGraph graph("tiny-gpt", Shape{16}, Shape{16}, DType::i32, DType::i32);
-    TensorId x = graph.add("wte", Embedding{.vocabulary = 256, .features = 16}, {graph.input()});
+    ModelGraph graph("tiny-gpt", Shape{positions}, Shape{positions}, DType::i32, DType::i32);
+    TensorId x = graph.add("wte", Embedding{.vocabulary = 256, .features = width}, {graph.input()});
     const ParamId table = graph.nodes().back().params.front();
     x = graph.add("wpe", PositionEmbedding{}, {x});
     TensorId y =
-        linear_bias(graph, "c_attn", Linear{.out_features = 48}, graph.add("ln_1", LayerNorm{}, {x}));
-    y = linear_bias(graph, "c_proj", Linear{.out_features = 16},
+        linear_bias(graph, "c_attn", Linear{.out_features = 3 * width}, graph.add("ln_1", LayerNorm{}, {x}));
+    y = linear_bias(graph, "c_proj", Linear{.out_features = width},
                     graph.add("attn", CausalSelfAttention{.heads = 2}, {y}));
     x = graph.add("add_1", Add{}, {x, graph.add("drop", Dropout{.p = 0.1}, {y})});
-    y = linear_bias(graph, "c_fc", Linear{.out_features = 64}, graph.add("ln_2", LayerNorm{}, {x}));
-    y = linear_bias(graph, "mlp", Linear{.out_features = 16}, graph.add("gelu", Gelu{.tanh = true}, {y}));
+    y = linear_bias(graph, "c_fc", Linear{.out_features = 4 * width}, graph.add("ln_2", LayerNorm{}, {x}));
+    y = linear_bias(graph, "mlp", Linear{.out_features = width}, graph.add("gelu", Gelu{.tanh = true}, {y}));
     x = graph.add("ln_f", LayerNorm{}, {graph.add("add_2", Add{}, {x, y})});
     x = graph.add_with_params("head", Linear{.out_features = 256}, {x}, {table});
     graph.add("loss", SoftmaxCrossEntropy{}, {x, graph.target()});
     return layers::fuse_bias_activation(graph).graph;
 }
+
+inline layers::ModelGraph tiny_gpt() { return byte_gpt(16, 16); }
 
 }  // namespace trireme::test

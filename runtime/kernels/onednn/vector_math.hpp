@@ -12,8 +12,9 @@ namespace trireme::onednn {
 /// remainder is below 6e-9). Below the smallest normal number the result is that number; NaN stays NaN.
 ///
 /// Written without a branch that a compiler could make of it, since one would keep the loop scalar: the bits
-/// of negative numbers grow with their magnitude, so that the clamp is a minimum of integers; and what is
-/// added to round to a whole number leaves that number in the low bits.
+/// of negative numbers grow with their magnitude, so that the clamp is a minimum of integers; what is added
+/// to round to a whole number leaves that number in the low bits; and a NaN is kept by bits that are chosen
+/// among constants, because a choice of results would draw their making behind a branch.
 [[nodiscard, gnu::always_inline]] inline float exp_of_nonpositive(float x) {
     constexpr auto lowest = std::bit_cast<std::uint32_t>(-87.33F);
     constexpr float log2_e = 1.44269504F;
@@ -36,22 +37,23 @@ namespace trireme::onednn {
     p = p * r + 1.0F;
     const auto whole = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(rounder);
     const float result = p * std::bit_cast<float>((whole + 127U) << 23);
-    return x == x ? result : x;
+    const std::uint32_t nan = (bits & 0x7fff'ffffU) > 0x7f80'0000U ? 0x7fc0'0000U : 0U;
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(result) | nan);
 }
 
 [[nodiscard, gnu::always_inline]] inline float largest_of(const float* x, std::int64_t n) {
     float largest = x[0];
 #pragma omp simd reduction(max : largest)
-    for (std::int64_t i = 1; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+    for (std::int64_t i = 0; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
     return largest;
 }
 
-/// Writes exp(x - shift) over each x, and returns their sum. `shift` is at least the largest x.
-[[gnu::always_inline]] inline float exponentiate(float* x, std::int64_t n, float shift) {
+/// Writes exp(scale x - shift) over each x, and returns their sum. `shift` is at least the largest scale x.
+[[gnu::always_inline]] inline float exponentiate(float* x, std::int64_t n, float shift, float scale = 1.0F) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t i = 0; i < n; ++i) {
-        x[i] = exp_of_nonpositive(x[i] - shift);
+        x[i] = exp_of_nonpositive(scale * x[i] - shift);
         sum += x[i];
     }
     return sum;

@@ -93,7 +93,10 @@ RuleOffer CudaRules::offer(const KernelRequest& request, const DeviceModel&) con
     std::string reason = std::visit([&](const auto& o) { return refuse_extents(o, view); }, op);
     if (!reason.empty()) return {std::nullopt, std::move(reason)};
     std::optional<NodeRules> rules = rules_of(op, view);
-    if (!rules) return {std::nullopt, "our own kernels have no convolution: it is cuDNN's"};
+    if (!rules) {
+        return {std::nullopt,
+                fmt::format("our own kernels have no {}: it is a library's", layers::name_of(op))};
+    }
     const Bytes scratch = std::max(rules->needs.forward_scratch, rules->needs.backward_scratch);
     if (scratch > request.workspace_cap) {
         return {std::nullopt, fmt::format("workspace of {} over the cap of {} (job.workspace_mb)",

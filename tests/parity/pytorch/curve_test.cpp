@@ -53,7 +53,7 @@ std::vector<double> train(const nlohmann::json& curve, std::uint64_t moved, doub
     const ParallelPlan plan(selection, spec, 1, std::nullopt);
     OptimizerSpec optimizer;
     optimizer.momentum = momentum;
-    ModelState state(graph, plan.buckets(), optimizer, backend.device->memory());
+    ModelState state(graph, plan.buckets(), optimizer, *backend.device);
     state.initialise(golden_seed());
     if (moved > 0) move_by_one_unit(state, moved);
     auto world = comm::in_process_world(1, comm::CommOptions{});

@@ -16,7 +16,7 @@
 namespace trireme::comm {
 namespace {
 
-constexpr std::int64_t segment = 16;
+constexpr std::int64_t task_segment = 16;
 
 /// All ranks of a world in one thread.
 class TaskWorld {
@@ -27,7 +27,7 @@ class TaskWorld {
         }
         for (int r = 0; r < ranks; ++r) {
             groups_.push_back(Group::world(ranks, r));
-            staging_.push_back(std::make_unique<StagingPool>(segment * 4, slots_per_task));
+            staging_.push_back(std::make_unique<StagingPool>(task_segment * 4, slots_per_task));
         }
     }
     ~TaskWorld() {
@@ -49,8 +49,8 @@ class TaskWorld {
             run.tasks.push_back(std::make_unique<CollectiveTask>(*transports_[place], *staging_[place]));
             run.data.emplace_back(static_cast<std::size_t>(count));
             run.lists.push_back(std::make_shared<const StepList>(
-                ring ? ring_all_reduce(ranks_, r, count, segment)
-                     : halving_doubling_all_reduce(ranks_, r, count, segment)));
+                ring ? ring_all_reduce(ranks_, r, count, task_segment)
+                     : halving_doubling_all_reduce(ranks_, r, count, task_segment)));
         }
         return run;
     }
@@ -130,7 +130,7 @@ TEST(CollectiveTask, SendsTheBytesOfItsList) {
     for (const SentMessage& m : world.record()->messages()) {
         EXPECT_EQ(m.to, (m.from + 1) % 4);
         EXPECT_EQ(m.tag, 9);
-        EXPECT_LE(m.bytes, segment * 4);
+        EXPECT_LE(m.bytes, task_segment * 4);
         sent[static_cast<std::size_t>(m.from)] += m.bytes;
     }
     for (std::size_t r = 0; r < 4; ++r) EXPECT_EQ(sent[r], 4 * sent_by(*run.lists[r]).value);
@@ -139,7 +139,7 @@ TEST(CollectiveTask, SendsTheBytesOfItsList) {
 TEST(CollectiveTask, AWarmTaskAllocatesNothing) {
     const int ranks = 4;
     std::vector<std::unique_ptr<Transport>> transports = in_process_transports(ranks);
-    StagingPool staging(segment * 4, slots_per_task);
+    StagingPool staging(task_segment * 4, slots_per_task);
     std::vector<Group> groups;
     std::vector<std::unique_ptr<CollectiveTask>> tasks;
     std::vector<std::shared_ptr<const StepList>> lists;
@@ -147,7 +147,7 @@ TEST(CollectiveTask, AWarmTaskAllocatesNothing) {
     for (int r = 0; r < ranks; ++r) {
         groups.push_back(Group::world(ranks, r));
         tasks.push_back(std::make_unique<CollectiveTask>(*transports[static_cast<std::size_t>(r)], staging));
-        lists.push_back(std::make_shared<const StepList>(ring_all_reduce(ranks, r, 1009, segment)));
+        lists.push_back(std::make_shared<const StepList>(ring_all_reduce(ranks, r, 1009, task_segment)));
     }
     std::int64_t before = 0;
     for (int round = 0; round < 4; ++round) {
@@ -168,7 +168,7 @@ TEST(CollectiveTask, AWriteWaitsForTheSendThatReads) {
     // Rank 0 sends a range and receives into the same one. Rank 1 answers before it can take what rank 0
     // sent: its receive window is full of messages of rank 2, which comes last.
     auto transports = in_process_transports(3);
-    StagingPool staging(segment * 4, slots_per_task);
+    StagingPool staging(task_segment * 4, slots_per_task);
     const std::vector<StepList> lists{{{Verb::send, 0, 4, -1, 1}, {Verb::recv, 0, 4, 1, -1}},
                                       {{Verb::send, 4, 4, -1, 0},
                                        {Verb::recv, 8, 1, 2, -1},

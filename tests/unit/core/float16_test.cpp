@@ -8,7 +8,7 @@
 namespace trireme {
 namespace {
 
-float rounded(float value) { return float_of_f16(f16_of_float(value)); }
+float rounded_to_f16(float value) { return float_of_f16(f16_of_float(value)); }
 
 /// The value of a pattern of bits, from IEEE's definition.
 double meaning(std::uint32_t bits) {
@@ -28,7 +28,7 @@ TEST(Float16, ReadsAndKeepsAllValues) {
         const double value = meaning(bits);
         if (std::isnan(value)) {
             ASSERT_TRUE(std::isnan(float_of_f16(half))) << bits;
-            ASSERT_TRUE(std::isnan(rounded(float_of_f16(half)))) << bits;
+            ASSERT_TRUE(std::isnan(rounded_to_f16(float_of_f16(half)))) << bits;
             continue;
         }
         ASSERT_EQ(static_cast<double>(float_of_f16(half)), value) << bits;
@@ -49,13 +49,13 @@ TEST(Float16, RoundsToTheNearestTiesToEven) {
 }
 
 TEST(Float16, HasTheRangeOfAHalf) {
-    EXPECT_EQ(rounded(65519.0F), 65504.0F);
-    EXPECT_EQ(rounded(65520.0F), std::numeric_limits<float>::infinity());  // the middle to 65536
-    EXPECT_EQ(rounded(-1e30F), -std::numeric_limits<float>::infinity());
-    EXPECT_EQ(rounded(0x1p-25F), 0.0F);
-    EXPECT_TRUE(std::signbit(rounded(-0.0F)));
-    EXPECT_EQ(rounded(std::numeric_limits<float>::denorm_min()), 0.0F);
-    EXPECT_TRUE(std::isnan(rounded(std::bit_cast<float>(0x7f80'0001U))));
+    EXPECT_EQ(rounded_to_f16(65519.0F), 65504.0F);
+    EXPECT_EQ(rounded_to_f16(65520.0F), std::numeric_limits<float>::infinity());  // the middle to 65536
+    EXPECT_EQ(rounded_to_f16(-1e30F), -std::numeric_limits<float>::infinity());
+    EXPECT_EQ(rounded_to_f16(0x1p-25F), 0.0F);
+    EXPECT_TRUE(std::signbit(rounded_to_f16(-0.0F)));
+    EXPECT_EQ(rounded_to_f16(std::numeric_limits<float>::denorm_min()), 0.0F);
+    EXPECT_TRUE(std::isnan(rounded_to_f16(std::bit_cast<float>(0x7f80'0001U))));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "io/verify.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
+#include "tests/support/said.hpp"
 
 // HDF5 1.10 loses what it holds of a file whose close fails, which is what the tests of a full disk bring
 // about. The leak sanitizer asks this function, where there is one, what it should pass over; nobody else
@@ -30,18 +31,8 @@ using test::TemporaryFolder;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-/// The message of the DataError that `work` throws.
-std::string damage_in(const std::function<void()>& work) {
-    try {
-        work();
-    } catch (const DataError& error) {
-        return error.what();
-    }
-    return "no DataError was thrown";
-}
-
-std::string opening(const fs::path& folder) {
-    return damage_in([&] { static_cast<void>(open_data_set(folder)); });
+std::string damage_of_set(const fs::path& folder) {
+    return test::message_of<DataError>([&] { static_cast<void>(open_data_set(folder)); });
 }
 
 class Damage : public ::testing::Test {
@@ -86,7 +77,7 @@ TEST_F(Damage, TheLoaderCarriesTheErrorToNext) {
     options.workers = 2;
     const VirtualShards shards(60, 8, 4);
     BatchLoader loader(info_, shards, {0, 4}, {}, options, nullptr);
-    const std::string said = damage_in([&] {
+    const std::string said = test::message_of<DataError>([&] {
         for (std::int64_t step = 0; step < 8; ++step)
             static_cast<void>(loader.next(Deadline::in_seconds(60)));
     });
@@ -96,35 +87,36 @@ TEST_F(Damage, TheLoaderCarriesTheErrorToNext) {
 TEST_F(Damage, TruncatedShards) {
     const auto size = fs::file_size(shard(2));
     fs::resize_file(shard(2), size / 2);
-    EXPECT_THAT(opening(set()), HasSubstr("shard-02.h5: cannot open it as an HDF5 file: truncated file"));
-    EXPECT_THAT(opening(set()), HasSubstr("cut short; copy it or import it again"));
+    EXPECT_THAT(damage_of_set(set()),
+                HasSubstr("shard-02.h5: cannot open it as an HDF5 file: truncated file"));
+    EXPECT_THAT(damage_of_set(set()), HasSubstr("cut short; copy it or import it again"));
     fs::resize_file(shard(2), 0);
-    EXPECT_THAT(opening(set()), HasSubstr("shard-02.h5: is not an HDF5 file at all"));
+    EXPECT_THAT(damage_of_set(set()), HasSubstr("shard-02.h5: is not an HDF5 file at all"));
 }
 
 TEST_F(Damage, NotHdf5AtAll) {
     std::ofstream(shard(0), std::ios::trunc) << "these are not the bytes you are looking for";
-    EXPECT_THAT(opening(set()), HasSubstr("shard-00.h5: is not an HDF5 file at all"));
+    EXPECT_THAT(damage_of_set(set()), HasSubstr("shard-00.h5: is not an HDF5 file at all"));
 }
 
 TEST_F(Damage, MissingShardAndMissingSet) {
     fs::remove(shard(1));
-    EXPECT_THAT(opening(set()), HasSubstr("shard-01.h5: is missing, and the set has 3 shards"));
-    EXPECT_THAT(opening(folder_ / "nowhere"), HasSubstr("there is no such data set"));
-    EXPECT_THAT(opening(folder_.path()), HasSubstr("has no shard-*.h5"));
+    EXPECT_THAT(damage_of_set(set()), HasSubstr("shard-01.h5: is missing, and the set has 3 shards"));
+    EXPECT_THAT(damage_of_set(folder_ / "nowhere"), HasSubstr("there is no such data set"));
+    EXPECT_THAT(damage_of_set(folder_.path()), HasSubstr("has no shard-*.h5"));
 }
 
 TEST_F(Damage, ShardsOfTwoImportsDoNotMix) {
     static_cast<void>(import_data_set(source_, folder_ / "other", {3, {}, 8, false}));
     fs::copy_file(folder_ / "other/shard-01.h5", shard(1), fs::copy_options::overwrite_existing);
-    EXPECT_THAT(opening(set()), HasSubstr("shard-01.h5: is of another data set"));
+    EXPECT_THAT(damage_of_set(set()), HasSubstr("shard-01.h5: is of another data set"));
 }
 
 TEST_F(Damage, RenamedShardsAreSeen) {
     fs::rename(shard(1), folder_ / "t");
     fs::rename(shard(2), shard(1));
     fs::rename(folder_ / "t", shard(2));
-    EXPECT_THAT(opening(set()), HasSubstr("says that it is shard 2"));
+    EXPECT_THAT(damage_of_set(set()), HasSubstr("says that it is shard 2"));
 }
 
 TEST_F(Damage, AReplacedShardIsSeenWhenItIsRead) {
@@ -132,8 +124,9 @@ TEST_F(Damage, AReplacedShardIsSeenWhenItIsRead) {
     fs::copy_file(folder_ / "other/shard-01.h5", shard(1), fs::copy_options::overwrite_existing);
     const VirtualShards shards(60, 60, 1);
     BatchLoader loader(info_, shards, {0, 1}, {}, {}, nullptr);
-    EXPECT_THAT(damage_in([&] { static_cast<void>(loader.next(Deadline::in_seconds(60))); }),
-                HasSubstr("was replaced after the data set was opened"));
+    EXPECT_THAT(
+        test::message_of<DataError>([&] { static_cast<void>(loader.next(Deadline::in_seconds(60))); }),
+        HasSubstr("was replaced after the data set was opened"));
 }
 
 TEST_F(Damage, ASplitThatIsNotThere) {
@@ -180,11 +173,11 @@ TEST(HandMade, AGoodOneIsGoodInEverySchema) {
 TEST(HandMade, ANewerSchemaIsRefusedByName) {
     const TemporaryFolder folder;
     by_hand(folder / "set", 4, 3, true);
-    EXPECT_THAT(opening(folder / "set"),
+    EXPECT_THAT(damage_of_set(folder / "set"),
                 HasSubstr("shard-00.h5: has shard schema 4, newer than the 3 that this "
                           "Trireme reads"));
     by_hand(folder / "zero", 0, 3, true);
-    EXPECT_THAT(opening(folder / "zero"), HasSubstr("0 is no schema version"));
+    EXPECT_THAT(damage_of_set(folder / "zero"), HasSubstr("0 is no schema version"));
 }
 
 TEST(HandMade, LabelsOutOfRange) {
@@ -198,15 +191,16 @@ TEST(HandMade, LabelsOutOfRange) {
                                           "to 9",
                                           label)));
         BatchLoader loader(open_data_set(folder / "set"), VirtualShards(5, 5, 1), {0, 1}, {}, {}, nullptr);
-        EXPECT_THAT(damage_in([&] { static_cast<void>(loader.next(Deadline::in_seconds(60))); }),
-                    HasSubstr("row 2 of /train/y"));
+        EXPECT_THAT(
+            test::message_of<DataError>([&] { static_cast<void>(loader.next(Deadline::in_seconds(60))); }),
+            HasSubstr("row 2 of /train/y"));
     }
 }
 
 TEST(HandMade, AnUnsealedShardIsNoDataSet) {
     const TemporaryFolder folder;
     by_hand(folder / "set", 1, 3, false);
-    EXPECT_THAT(opening(folder / "set"), HasSubstr("its import did not end; import again"));
+    EXPECT_THAT(damage_of_set(folder / "set"), HasSubstr("its import did not end; import again"));
 }
 
 /// Makes every file of the process end at `bytes`, as a full disk would, until destroyed.
@@ -235,7 +229,7 @@ TEST(FullDisk, AnImportLeavesNothing) {
         for (const rlim_t limit :
              deflate ? std::vector<rlim_t>{100, 2'000, 4'000} : std::vector<rlim_t>{100, 2'000, 300'000}) {
             const TemporaryFolder folder;
-            const std::string said = damage_in([&] {
+            const std::string said = test::message_of<DataError>([&] {
                 const FileSizeLimit small(limit);
                 static_cast<void>(import_data_set(source, folder / "set", {2, {}, 3, deflate}));
             });

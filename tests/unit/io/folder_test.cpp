@@ -11,6 +11,7 @@
 #include "io/verify.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
+#include "tests/support/said.hpp"
 #include "tests/unit/io/image_files.hpp"
 #include "tests/unit/io/team.hpp"
 
@@ -24,26 +25,22 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-void put(const fs::path& path, const std::string& bytes) {
-    fs::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary) << bytes;
-}
-
 class Folder : public ::testing::Test {
   protected:
     /// Every kind of file at once, of several sizes; two of them bad.
     void make_ugly() const {
-        put(at("cat/1.jpg"), make_jpeg(40, 50));
-        put(at("cat/grey.jpg"), make_jpeg(33, 33, {.colours = JCS_GRAYSCALE, .components = 1}));
-        put(at("cat/cmyk.JPG"), make_jpeg(64, 48, {.colours = JCS_CMYK, .components = 4}));
-        put(at("cat/deep/turned.jpeg"), make_jpeg(30, 60, {.orientation = 6}));
-        put(at("dog/a.png"), make_png(28, 28));
-        put(at("dog/b.png"), make_png(50, 20, {.colour_type = PNG_COLOR_TYPE_RGB_ALPHA, .bits = 16}));
-        put(at("dog/c.jpg"), make_png(31, 29, {.colour_type = PNG_COLOR_TYPE_GRAY, .interlaced = true}));
-        put(at("dog/truncated.jpg"), make_jpeg(40, 40).substr(0, 700));
-        put(at("dog/notes.txt"), "the dogs of 2019");
-        put(at("dog/.DS_Store"), "hidden files are passed over");
-        put(at("readme.txt"), "files beside the folders too");
+        test::put(at("cat/1.jpg"), make_jpeg(40, 50));
+        test::put(at("cat/grey.jpg"), make_jpeg(33, 33, {.colours = JCS_GRAYSCALE, .components = 1}));
+        test::put(at("cat/cmyk.JPG"), make_jpeg(64, 48, {.colours = JCS_CMYK, .components = 4}));
+        test::put(at("cat/deep/turned.jpeg"), make_jpeg(30, 60, {.orientation = 6}));
+        test::put(at("dog/a.png"), make_png(28, 28));
+        test::put(at("dog/b.png"), make_png(50, 20, {.colour_type = PNG_COLOR_TYPE_RGB_ALPHA, .bits = 16}));
+        test::put(at("dog/c.jpg"),
+                  make_png(31, 29, {.colour_type = PNG_COLOR_TYPE_GRAY, .interlaced = true}));
+        test::put(at("dog/truncated.jpg"), make_jpeg(40, 40).substr(0, 700));
+        test::put(at("dog/notes.txt"), "the dogs of 2019");
+        test::put(at("dog/.DS_Store"), "hidden files are passed over");
+        test::put(at("readme.txt"), "files beside the folders too");
     }
     [[nodiscard]] fs::path at(const std::string& name) const { return folder_ / ("set/" + name); }
 
@@ -87,7 +84,7 @@ TEST_F(Folder, AnUglyOneIsImportedWithAllTold) {
 
 TEST_F(Folder, SameBytesByOneAndByThreeRanks) {
     make_ugly();
-    for (int i = 0; i < 40; ++i) put(at(fmt::format("dog/more{}.jpg", i)), make_jpeg(20 + i, 70 - i));
+    for (int i = 0; i < 40; ++i) test::put(at(fmt::format("dog/more{}.jpg", i)), make_jpeg(20 + i, 70 - i));
     for (const int ranks : {1, 3}) {
         test::Meeting meeting(ranks);
         std::vector<std::string> errors(static_cast<std::size_t>(ranks));
@@ -140,10 +137,10 @@ TEST_F(Folder, TheFirstBadFileEndsTheImportWithoutSkipBad) {
 }
 
 TEST_F(Folder, OneSizeOrTheFirstThatDiffersIsNamed) {
-    for (int i = 0; i < 4; ++i) put(at(fmt::format("a/{}.png", i)), make_png(10, 12));
-    put(at("b/x.jpg"), make_jpeg(12, 10, {.orientation = 6}));
+    for (int i = 0; i < 4; ++i) test::put(at(fmt::format("a/{}.png", i)), make_png(10, 12));
+    test::put(at("b/x.jpg"), make_jpeg(12, 10, {.orientation = 6}));
     EXPECT_EQ(FolderSource(at(""), {}, ImportTeam::alone()).sample_shape(), (Shape{10, 12, 3}));
-    put(at("b/y.jpg"), make_jpeg(12, 10));
+    test::put(at("b/y.jpg"), make_jpeg(12, 10));
     const std::string said = opening({});
     EXPECT_THAT(said, HasSubstr("b/y.jpg: is 12x10, but "));
     EXPECT_THAT(said, HasSubstr("a/0.png is 10x12 (height x width)"));
@@ -151,33 +148,33 @@ TEST_F(Folder, OneSizeOrTheFirstThatDiffersIsNamed) {
 }
 
 TEST_F(Folder, GreyWhereAllAreGrey) {
-    put(at("a/1.png"), make_png(8, 8, {.colour_type = PNG_COLOR_TYPE_GRAY}));
-    put(at("b/2.jpg"), make_jpeg(8, 8, {.colours = JCS_GRAYSCALE, .components = 1}));
+    test::put(at("a/1.png"), make_png(8, 8, {.colour_type = PNG_COLOR_TYPE_GRAY}));
+    test::put(at("b/2.jpg"), make_jpeg(8, 8, {.colours = JCS_GRAYSCALE, .components = 1}));
     EXPECT_EQ(FolderSource(at(""), {}, ImportTeam::alone()).sample_shape(), (Shape{8, 8, 1}));
-    put(at("b/3.jpg"), make_jpeg(8, 8));
+    test::put(at("b/3.jpg"), make_jpeg(8, 8));
     EXPECT_EQ(FolderSource(at(""), {}, ImportTeam::alone()).sample_shape(), (Shape{8, 8, 3}));
 }
 
 TEST_F(Folder, ItsOwnSplitsAreKept) {
     for (const char* name :
          {"train/a/1.png", "train/b/1.png", "train/b/2.png", "val/b/1.png", "test/a/1.png"})
-        put(at(name), make_png(8, 8));
+        test::put(at(name), make_png(8, 8));
     const FolderSource source(at(""), {}, ImportTeam::alone());
     const DataSetInfo info = import_data_set(source, folder_ / "out", {1, {}, 0, false});
     EXPECT_EQ(info.split("train").samples, 3);
     EXPECT_EQ(info.split("val").samples, 1);
     EXPECT_EQ(info.split("test").samples, 1);
     EXPECT_EQ(source.label(1, 0), 1);
-    put(at("val/zebra/1.png"), make_png(8, 8));
+    test::put(at("val/zebra/1.png"), make_png(8, 8));
     EXPECT_THAT(opening({}), HasSubstr("val/zebra: is a class that"));
 }
 
 TEST_F(Folder, MistakesAreNamed) {
     EXPECT_THAT(opening({}), HasSubstr("DataError: "));
     EXPECT_THAT(opening({}), HasSubstr("there is no such folder"));
-    put(at("1.jpg"), make_jpeg(8, 8));
+    test::put(at("1.jpg"), make_jpeg(8, 8));
     EXPECT_THAT(opening({}), HasSubstr("has no images in folders of their classes"));
-    put(at("a/1.txt"), "text");
+    test::put(at("a/1.txt"), "text");
     EXPECT_THAT(opening({{}, true, ""}), HasSubstr("none of its 1 files is an image"));
 }
 

@@ -21,6 +21,7 @@
 #include "runtime/core/philox.hpp"
 #include "tests/support/memory_source.hpp"
 #include "tests/support/mutations.hpp"
+#include "tests/support/said.hpp"
 #include "tests/unit/io/image_files.hpp"
 
 namespace trireme::io {
@@ -104,10 +105,6 @@ bool refused(std::int64_t instance, const std::function<void()>& parse) {
         ADD_FAILURE() << "case " << instance << ": " << error.what();
         return true;
     }
-}
-
-void put(const fs::path& path, const std::string& bytes) {
-    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
 /// Mutations of each file in turn; both outcomes must come up, or the mutations are of no use.
@@ -199,11 +196,11 @@ TEST_P(Fuzz, Idx) {
     std::string images("\0\0\x08\x03\0\0\0\x04\0\0\0\x03\0\0\0\x02", 16);
     images += std::string(24, 'p');
     const std::string labels = std::string("\0\0\x08\x01\0\0\0\x04", 8) + std::string("\x01\x02\x03\x04", 4);
-    put(folder / "train-labels-idx1-ubyte", labels);
+    test::put(folder / "train-labels-idx1-ubyte", labels);
     fuzz("fuzz/idx", {images, images, labels}, [&](const std::string& bytes) {
         const bool of_labels = bytes.size() > 3 && bytes[3] == 1;
-        put(folder / "train-images-idx3-ubyte", of_labels ? images : bytes);
-        put(folder / "train-labels-idx1-ubyte", of_labels ? bytes : labels);
+        test::put(folder / "train-images-idx3-ubyte", of_labels ? images : bytes);
+        test::put(folder / "train-labels-idx1-ubyte", of_labels ? bytes : labels);
         const IdxSource source(folder.path());
         std::vector<std::byte> x(static_cast<std::size_t>(source.sample_shape().elements().value));
         std::vector<std::byte> y(4);
@@ -216,11 +213,11 @@ TEST_P(Fuzz, Cifar10) {
     const std::string names = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
     std::string records;
     for (int r = 0; r < 2; ++r) records += static_cast<char>(r) + std::string(3072, 'x');
-    for (int f = 1; f <= 5; ++f) put(folder / fmt::format("data_batch_{}.bin", f), records);
+    for (int f = 1; f <= 5; ++f) test::put(folder / fmt::format("data_batch_{}.bin", f), records);
     fuzz("fuzz/cifar10", {records, names}, [&](const std::string& bytes) {
         const bool of_names = bytes.size() < 1000;
-        put(folder / "batches.meta.txt", of_names ? bytes : names);
-        put(folder / "data_batch_3.bin", of_names ? records : bytes);
+        test::put(folder / "batches.meta.txt", of_names ? bytes : names);
+        test::put(folder / "data_batch_3.bin", of_names ? records : bytes);
         const Cifar10Source source(folder.path());
         std::vector<std::byte> x(3072);
         std::vector<std::byte> y(4);
@@ -234,7 +231,7 @@ TEST_P(Fuzz, ShardBytes) {
     const DataSetInfo info = import_data_set(source, folder / "set", {1, {}, 7, false});
     const std::string bytes = read_text_file(info.shard_path(0), 1 << 24);
     fuzz("fuzz/shard", {bytes}, [&](const std::string& spoiled) {
-        put(info.shard_path(0), spoiled);
+        test::put(info.shard_path(0), spoiled);
         verify_data_set(folder / "set").require_good();
     });
 }

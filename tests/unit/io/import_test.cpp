@@ -11,6 +11,7 @@
 #include "io/verify.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
+#include "tests/support/said.hpp"
 #include "tests/unit/io/team.hpp"
 
 namespace trireme::io {
@@ -22,15 +23,6 @@ using ::testing::HasSubstr;
 
 std::string bytes_of(const std::filesystem::path& path) {
     return read_text_file(path, std::int64_t{1} << 30);
-}
-
-std::string message_of(const std::function<void()>& work) {
-    try {
-        work();
-    } catch (const Error& error) {
-        return fmt::format("{}: {}", name_of(error.error_class()), error.what());
-    }
-    return "nothing was thrown";
 }
 
 /// All samples of a split as (first byte values, label), in data-set order.
@@ -148,7 +140,7 @@ TEST(Import, FractionsCutTheTrainPartAndLeaveTest) {
 TEST(Import, SplitMistakesSayWhatIsWrong) {
     EXPECT_TRUE(parse_split("given").given);
     const auto said = [](const char* text) {
-        return message_of([&] { static_cast<void>(parse_split(text)); });
+        return test::error_of([&] { static_cast<void>(parse_split(text)); });
     };
     EXPECT_THAT(said("train=0.9,val=0.2"), HasSubstr("add up to 1.1"));
     EXPECT_THAT(said("trian=1"), HasSubstr("did you mean train"));
@@ -191,7 +183,9 @@ TEST(Import, ABadLabelIsNamedAndLeavesNothing) {
     const TemporaryFolder folder;
     MemorySource source({{"train", 60}}, Shape{128, 128, 1});
     source.spoil_label(7);
-    const std::string said = message_of([&] { import_data_set(source, folder / "set", {2, {}, 3, false}); });
+    const std::string said = test::error_of([&] {
+        import_data_set(source, folder / "set", {2, {}, 3, false});
+    });
     EXPECT_THAT(said, HasSubstr("DataError: memory: train sample 7: label 10 is outside 0 to 9"));
     EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
@@ -238,7 +232,7 @@ TEST(Import, AnExistingFolderIsLeftAlone) {
     std::filesystem::create_directories(folder / "set");
     std::ofstream(folder / "set/keep.txt") << "mine";
     const MemorySource source({{"train", 6}}, Shape{4});
-    const std::string said = message_of([&] { import_data_set(source, folder / "set", {}); });
+    const std::string said = test::error_of([&] { import_data_set(source, folder / "set", {}); });
     EXPECT_THAT(said, HasSubstr("exists already"));
     EXPECT_EQ(bytes_of(folder / "set/keep.txt"), "mine");
     EXPECT_FALSE(std::filesystem::exists(folder / ".set.importing"));

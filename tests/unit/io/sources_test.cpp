@@ -15,6 +15,7 @@
 #include "io/verify.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
+#include "tests/support/said.hpp"
 #include "tests/unit/io/team.hpp"
 
 namespace trireme::io {
@@ -23,18 +24,6 @@ namespace {
 using test::TemporaryFolder;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
-
-template <class Make>
-std::string opening(Make make) {
-    try {
-        static_cast<void>(make());
-    } catch (const Error& error) {
-        return fmt::format("{}: {}", name_of(error.error_class()), error.what());
-    }
-    return "nothing was thrown";
-}
-
-void put(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 class Cifar : public ::testing::Test {
   protected:
@@ -50,11 +39,12 @@ class Cifar : public ::testing::Test {
         return bytes;
     }
     void SetUp() override {
-        for (int f = 1; f <= 5; ++f) put(folder_ / fmt::format("data_batch_{}.bin", f), records(f, 10 + f));
-        put(folder_ / "test_batch.bin", records(0, 4));
+        for (int f = 1; f <= 5; ++f)
+            test::put(folder_ / fmt::format("data_batch_{}.bin", f), records(f, 10 + f));
+        test::put(folder_ / "test_batch.bin", records(0, 4));
     }
     [[nodiscard]] std::string said() const {
-        return opening([&] {
+        return test::error_of([&] {
             const Cifar10Source source(folder_.path());
             for (std::int64_t i = 0; i < source.parts()[0].samples; ++i)
                 static_cast<void>(source.label(0, i));
@@ -65,7 +55,7 @@ class Cifar : public ::testing::Test {
 };
 
 TEST_F(Cifar, RecordsBecomeHeightWidthChannels) {
-    put(folder_ / "batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+    test::put(folder_ / "batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
     const Cifar10Source source(folder_.path());
     EXPECT_EQ(source.sample_shape(), (Shape{32, 32, 3}));
     EXPECT_EQ(source.class_names().at(9), "j");
@@ -87,14 +77,14 @@ TEST_F(Cifar, RecordsBecomeHeightWidthChannels) {
 
 TEST_F(Cifar, MistakesAreNamed) {
     EXPECT_EQ(said(), "nothing was thrown");
-    put(folder_ / "batches.meta.txt", "a\nb\n");
+    test::put(folder_ / "batches.meta.txt", "a\nb\n");
     EXPECT_THAT(said(), HasSubstr("batches.meta.txt: has 2 names of classes, not 10"));
     fs::remove(folder_ / "batches.meta.txt");
     std::string bad = records(2, 12);
     bad[3073 * 4] = 10;
-    put(folder_ / "data_batch_2.bin", bad);
+    test::put(folder_ / "data_batch_2.bin", bad);
     EXPECT_THAT(said(), HasSubstr("data_batch_2.bin: record 4: label 10 is outside 0 to 9"));
-    put(folder_ / "data_batch_2.bin", bad.substr(0, 5000));
+    test::put(folder_ / "data_batch_2.bin", bad.substr(0, 5000));
     EXPECT_THAT(said(), HasSubstr("data_batch_2.bin: has 5000 bytes, which are not whole records of 3073"));
     fs::remove(folder_ / "data_batch_2.bin");
     EXPECT_THAT(said(), HasSubstr("has no data_batch_2.bin"));
@@ -110,9 +100,11 @@ TEST(Synthetic, HasTheShapeOfWhatItStandsFor) {
     EXPECT_EQ(SyntheticSource("imagenet:10", 0).classes(), 1000);
     EXPECT_EQ(SyntheticSource("imagenet:10", 0, ImageSize{64, 48}).sample_shape(), (Shape{64, 48, 3}));
     EXPECT_EQ(SyntheticSource("mnist", 0).parts()[0].samples, 60'000);
-    EXPECT_THAT(opening([] { return SyntheticSource("cifer10", 0); }), HasSubstr("did you mean cifar10"));
+    EXPECT_THAT(test::error_of([] { return SyntheticSource("cifer10", 0); }),
+                HasSubstr("did you mean cifar10"));
     for (const char* text : {"mnist:0", "mnist:", "mnist:many", "mnist:5:6", "mnist:-3", ""})
-        EXPECT_THAT(opening([&] { return SyntheticSource(text, 0); }), HasSubstr("ConfigError")) << text;
+        EXPECT_THAT(test::error_of([&] { return SyntheticSource(text, 0); }), HasSubstr("ConfigError"))
+            << text;
 }
 
 TEST(Synthetic, IsSeededAndCanBeLearned) {
@@ -191,7 +183,7 @@ class Foreign : public ::testing::Test {
     }
     [[nodiscard]] fs::path path() const { return folder_ / "theirs.h5"; }
     [[nodiscard]] std::string said(const std::string& x = "x", const std::string& y = "y") const {
-        return opening([&] { return std::make_unique<Hdf5Source>(path(), x, y); });
+        return test::error_of([&] { return std::make_unique<Hdf5Source>(path(), x, y); });
     }
 
     TemporaryFolder folder_;
@@ -281,9 +273,10 @@ TEST_F(Foreign, MistakesAreNamed) {
     EXPECT_THAT(said("xx", "y"), HasSubstr("has no data set /xx"));
     EXPECT_THAT(said("xx", "y"), HasSubstr("/negative, /pairs, /short"));
     EXPECT_THAT(said("", "y"), HasSubstr("ConfigError: --source hdf5:FILE: --x is missing"));
-    EXPECT_THAT(opening([&] { return import_data_set(Hdf5Source(path(), "x", "nan"), folder_ / "out", {}); }),
-                HasSubstr("train sample 2: element 0 of the target is nan"));
-    put(path(), "not an HDF5 file");
+    EXPECT_THAT(
+        test::error_of([&] { return import_data_set(Hdf5Source(path(), "x", "nan"), folder_ / "out", {}); }),
+        HasSubstr("train sample 2: element 0 of the target is nan"));
+    test::put(path(), "not an HDF5 file");
     EXPECT_THAT(said(), HasSubstr("is not an HDF5 file at all"));
     fs::remove(path());
     EXPECT_THAT(said(), HasSubstr("there is no such file"));

@@ -18,6 +18,7 @@
 #include "io/verify.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/memory_source.hpp"
+#include "tests/support/said.hpp"
 #include "tests/support/tokenizer/files.hpp"
 
 namespace trireme::io {
@@ -38,19 +39,6 @@ std::string numbers(std::int64_t bytes) {
     return text;
 }
 
-void put(const fs::path& path, const std::string& text) {
-    std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
-}
-
-std::string message_of(const std::function<void()>& work) {
-    try {
-        work();
-    } catch (const Error& error) {
-        return fmt::format("{}: {}", name_of(error.error_class()), error.what());
-    }
-    return "nothing was thrown";
-}
-
 class Text : public testing::Test {
   protected:
     /// 100,000 bytes of training text: six blocks of 16,384 and one of 1,696; 20,000 of validation.
@@ -59,7 +47,7 @@ class Text : public testing::Test {
     static constexpr std::int64_t context = 100;
 
     DataSetInfo import(const ImportOptions& options = options_for(3), const std::string& tokenizer = "") {
-        put(folder_ / "text.txt", text_);
+        test::put(folder_ / "text.txt", text_);
         return import_text({folder_ / "text.txt", tokenizer, "none"}, folder_ / "set", options);
     }
     static ImportOptions options_for(int shards) {
@@ -181,8 +169,8 @@ TEST_F(Text, ATokenizerGoesWithTheSet) {
     BatchLoader loader(served, shards, {0, 1}, {}, options, nullptr);
     const Batch batch = loader.next(soon());
     EXPECT_TRUE(text_.starts_with(tokenizer.decode(batch.tokens().first(context))));
-    put(folder_ / "set" / "tokenizer.json", test::tiny_tokenizer() + " ");
-    EXPECT_THAT(message_of([&] { static_cast<void>(tokenizer_of(info)); }),
+    test::put(folder_ / "set" / "tokenizer.json", test::tiny_tokenizer() + " ");
+    EXPECT_THAT(test::error_of([&] { static_cast<void>(tokenizer_of(info)); }),
                 HasSubstr("is not the tokenizer that"));
     EXPECT_EQ(verify_data_set(info.folder).problems, 1);
 }
@@ -201,20 +189,20 @@ TEST_F(Text, GzippedTextsAreTheSame) {
 
 TEST_F(Text, WrongUseIsTold) {
     const DataSetInfo info = import();
-    EXPECT_THAT(message_of([&] { static_cast<void>(with_windows(info, 10'000)); }),
+    EXPECT_THAT(test::error_of([&] { static_cast<void>(with_windows(info, 10'000)); }),
                 HasSubstr("take a context of 8192 or less"));
     DataSetInfo short_val = info;  // enough to train on, but there would never be an evaluation
     short_val.splits.at("val").blocks.resize(1);
     short_val.splits.at("val").blocks.front().samples = 50;
-    EXPECT_THAT(message_of([&] { static_cast<void>(with_windows(short_val, 40)); }),
+    EXPECT_THAT(test::error_of([&] { static_cast<void>(with_windows(short_val, 40)); }),
                 HasSubstr("no block of split 'val'"));
     const auto fails = [&](const TextSource& source, const ImportOptions& options) {
-        return message_of([&] { static_cast<void>(import_text(source, folder_ / "other", options)); });
+        return test::error_of([&] { static_cast<void>(import_text(source, folder_ / "other", options)); });
     };
     EXPECT_THAT(fails({folder_ / "nothing.txt", "", ""}, {}), HasSubstr("cannot be opened"));
-    put(folder_ / "empty.txt", "");
+    test::put(folder_ / "empty.txt", "");
     EXPECT_THAT(fails({folder_ / "empty.txt", "", ""}, {}), HasSubstr("is empty"));
-    put(folder_ / "bad.json", "{}");
+    test::put(folder_ / "bad.json", "{}");
     EXPECT_THAT(fails({folder_ / "text.txt", folder_ / "bad.json", ""}, {}),
                 HasSubstr("bad.json: its pre-tokenizer is not ByteLevel"));
     ImportOptions stratified;
@@ -231,9 +219,10 @@ TEST_F(Text, DamageIsFound) {
     file.seekp(block.x_offset + 7);
     file.put('!');
     file.close();
-    EXPECT_THAT(message_of([&] { verify_data_set(info.folder).require_good(); }), HasSubstr("checksum"));
-    EXPECT_THAT(message_of([&] { (void)windows(with_windows(info, context), "train", 0, Shuffle::none); }),
-                HasSubstr("chunk 0 of /train/x: checksum"));
+    EXPECT_THAT(test::error_of([&] { verify_data_set(info.folder).require_good(); }), HasSubstr("checksum"));
+    EXPECT_THAT(
+        test::error_of([&] { (void)windows(with_windows(info, context), "train", 0, Shuffle::none); }),
+        HasSubstr("chunk 0 of /train/x: checksum"));
 }
 
 /// What a shard claims of its tokens is checked where they are read.
@@ -245,9 +234,10 @@ TEST_F(Text, TokensOutsideTheVocabularyAreFound) {
     std::vector<std::byte> x(static_cast<std::size_t>(info.block_x_bytes()));
     const auto first =
         std::span(x).first(static_cast<std::size_t>(info.block_x_bytes(reader.blocks().front())));
-    EXPECT_THAT(message_of([&] { reader.read(0, first, {}, {}); }),
+    EXPECT_THAT(test::error_of([&] { reader.read(0, first, {}, {}); }),
                 HasSubstr("of /train/x: its token is outside 0 to 89"));
-    EXPECT_EQ(message_of([&] { BlockReader(info, "train").read(0, first, {}, {}); }), "nothing was thrown");
+    EXPECT_EQ(test::error_of([&] { BlockReader(info, "train").read(0, first, {}, {}); }),
+              "nothing was thrown");
 }
 
 /// Sets of samples are written as before, so that what reads them today goes on reading them.

@@ -11,17 +11,12 @@
 #include "jobs/spec/job_spec.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/mutations.hpp"
+#include "tests/support/said.hpp"
 
 namespace trireme::jobs {
 namespace {
 
 const std::filesystem::path recipes = std::filesystem::path(__FILE__).parent_path() / "../../../jobs/recipes";
-
-std::string text_of(const std::filesystem::path& file) {
-    std::ostringstream text;
-    text << std::ifstream(file).rdbuf();
-    return text.str();
-}
 
 /// Most memory that this process ever had, in KiB.
 std::int64_t peak_memory() {
@@ -73,7 +68,7 @@ const std::string nested_repeats =
     "out_features = \"classes\"\n[[layer]]\ntype = \"mse\"\n";
 
 TEST_P(Fuzz, ModelFiles) {
-    const test::Mutations mutations({text_of(recipes / "residual-net.toml"), nested_repeats},
+    const test::Mutations mutations({test::text_of(recipes / "residual-net.toml"), nested_repeats},
                                     {"99999999999999999999",
                                      "9223372036854775807",
                                      "-1",
@@ -125,35 +120,36 @@ TEST_P(Fuzz, ModelFiles) {
 TEST_P(Fuzz, JobFiles) {
     const std::filesystem::path file =
         std::filesystem::path(testing::TempDir()) / ("fuzz_" + std::to_string(::getpid()) + ".cfg");
-    const test::Mutations mutations({text_of(recipes / "lenet-mnist.cfg"), text_of(recipes / "resnet50.cfg")},
-                                    {"99999999999999999999",
-                                     "-1",
-                                     "0",
-                                     "1e308",
-                                     "nan",
-                                     "inf",
-                                     "[",
-                                     "]",
-                                     "[]",
-                                     "[job]",
-                                     "[.]",
-                                     "=",
-                                     "#",
-                                     ".",
-                                     "*",
-                                     "\n[optimizer.x]\n",
-                                     "match = *\n",
-                                     "lr = 0\n",
-                                     "x",
-                                     ",",
-                                     "model.file = .\n",
-                                     "\xff",
-                                     "--",
-                                     "28x28",
-                                     "1x1x1x1x1x1x1x1x1",
-                                     "true",
-                                     "4G",
-                                     "auto"});
+    const test::Mutations mutations(
+        {test::text_of(recipes / "lenet-mnist.cfg"), test::text_of(recipes / "resnet50.cfg")},
+        {"99999999999999999999",
+         "-1",
+         "0",
+         "1e308",
+         "nan",
+         "inf",
+         "[",
+         "]",
+         "[]",
+         "[job]",
+         "[.]",
+         "=",
+         "#",
+         ".",
+         "*",
+         "\n[optimizer.x]\n",
+         "match = *\n",
+         "lr = 0\n",
+         "x",
+         ",",
+         "model.file = .\n",
+         "\xff",
+         "--",
+         "28x28",
+         "1x1x1x1x1x1x1x1x1",
+         "true",
+         "4G",
+         "auto"});
     const Outcomes outcomes = fuzz(mutations, GetParam(), [&](const std::string& text) {
         std::filesystem::remove(file);  // a file that is cut short and written again waits for the disk
         std::ofstream(file, std::ios::binary) << text;

@@ -9,6 +9,7 @@
 
 #include "jobs/models/toml_document.hpp"
 #include "runtime/core/error.hpp"
+#include "tests/support/said.hpp"
 
 namespace trireme::jobs {
 namespace {
@@ -18,12 +19,6 @@ using testing::HasSubstr;
 using testing::Not;
 
 const std::filesystem::path repository = std::filesystem::path(__FILE__).parent_path() / "../../..";
-
-std::string text_of(const std::filesystem::path& file) {
-    std::ostringstream text;
-    text << std::ifstream(file).rdbuf();
-    return text.str();
-}
 
 ModelSpec images(std::int64_t classes = 10) {
     ModelSpec spec;
@@ -61,7 +56,7 @@ const std::string flat = "[[layer]]\ntype = \"flatten\"\n\n";
 const std::string head = "[[layer]]\ntype = \"linear\"\nname = \"fc\"\nout_features = \"classes\"\n";
 
 TEST(ModelFile, TheRecipeIsAResidualNetWithBranchesAndDropout) {
-    const layers::ModelGraph graph = graph_of(text_of(repository / "jobs/recipes/residual-net.toml"));
+    const layers::ModelGraph graph = graph_of(test::text_of(repository / "jobs/recipes/residual-net.toml"));
     EXPECT_EQ(graph.name(), "residual-net");
     const std::string text = graph.str();
     EXPECT_THAT(text, HasSubstr("block.1.conv2.weight"));
@@ -79,13 +74,13 @@ TEST(ModelFile, TheRecipeIsAResidualNetWithBranchesAndDropout) {
 }
 
 TEST(ModelFile, TheExampleOfTheDocumentationIsTheRecipe) {
-    const std::string page = text_of(repository / "docs/models.md");
+    const std::string page = test::text_of(repository / "docs/models.md");
     const std::string fence = "```toml\n";
     const std::size_t begin = page.find(fence) + fence.size();
     const std::string example = page.substr(begin, page.find("```", begin) - begin);
     ModelSpec spec;
     EXPECT_EQ(graph_of(example, images()).str(),
-              graph_of(text_of(repository / "jobs/recipes/residual-net.toml"), images()).str());
+              graph_of(test::text_of(repository / "jobs/recipes/residual-net.toml"), images()).str());
 }
 
 TEST(ModelFile, LayersReadThePreviousOneByDefault) {

@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/available_backends.hpp"
 #include "runtime/core/error.hpp"
-#include "runtime/core/host_memory.hpp"
 #include "tests/multirank/ranks.hpp"
 #include "tests/support/tiny_graphs.hpp"
 
@@ -51,8 +51,8 @@ std::vector<comm::Ending> compared(int ranks, const std::function<void(int, Mode
     return comm::run_ranks(world, [&](comm::Communicator& comm) {
         const layers::ModelGraph graph = test::tiny_convnet_fused();
         const GradBuckets buckets(graph, Bytes(2048));
-        HostMemory memory;
-        ModelState state(graph, buckets, OptimizerSpec{}, memory);
+        const Backend backend = make_backend("reference", 1);
+        ModelState state(graph, buckets, OptimizerSpec{}, *backend.device);
         state.initialise(3);
         spoil(comm.rank(), state);
         try {

@@ -6,6 +6,7 @@
 #include "layers/reference/reference.hpp"
 #include "layers/rewrite/rewrite.hpp"
 #include "runtime/core/error.hpp"
+#include "tests/support/said.hpp"
 #include "tests/unit/layers/values.hpp"
 
 namespace trireme::layers {
@@ -175,57 +176,48 @@ TEST(Residual, WhatBackwardNeeds) {
     EXPECT_FALSE(reads_more(MeanSquaredError{}));
 }
 
-template <class F>
-std::string message_of(const F& f) {
-    try {
-        f();
-    } catch (const ConfigError& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
-}
-
 TEST(Residual, MistakesAreTold) {
     ModelGraph g = residual();
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add("twice", Add{}, {0, 0});
               }),
               "node twice: add reads input twice: name each input once");
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add_with_params("x", BatchNorm{}, {2}, {1, 2});
               }),
               "node x: batch_norm has 2 buffers, but 0 are given");
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add_with_params("x", BatchNorm{}, {2}, {1, 2}, {0, 1});
               }),
               "node x: buffer stem_bn.running_mean belongs to node stem_bn: give each node its own");
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add_with_params("x", BatchNorm{}, {2}, {1, 2}, {0, 6});
               }),
               "node x: buffer stem_bn.running_mean belongs to node stem_bn: give each node its own");
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add_with_params("x", BatchNorm{}, {2}, {1, 2}, {6, 0});
               }),
               "node x: buffer 6 does not exist; the model has 6");
     EXPECT_EQ(
-        message_of([&] {
+        test::message_of<ConfigError>([&] {
             g.add_buffer({"stem.weight", {1}});
         }),
         "model residual: a buffer or parameter stem.weight exists already: names of saved tensors must be "
         "unique");
-    EXPECT_THAT(message_of([&] {
+    EXPECT_THAT(test::message_of<ConfigError>([&] {
                     g.add_param({"stem_bn.running_mean", {1}, {}});
                 }),
                 testing::HasSubstr("parameter stem_bn.running_mean exists already"));
     g.add_buffer({"other", {3}});
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add_with_params("x", BatchNorm{}, {2}, {1, 2}, {6, 6});
               }),
               "node x: batch_norm needs a buffer of shape [4], but other has shape [3]");
-    EXPECT_THAT(message_of([&] { conv_bn(g, "c", "c_bn", {.out_channels = 2, .bias = true}, 0); }),
-                testing::HasSubstr("has a bias or an activation of its own already"));
+    EXPECT_THAT(
+        test::message_of<ConfigError>([&] { conv_bn(g, "c", "c_bn", {.out_channels = 2, .bias = true}, 0); }),
+        testing::HasSubstr("has a bias or an activation of its own already"));
     EXPECT_EQ(
-        message_of([&] {
+        test::message_of<ConfigError>([&] {
             ModelGraph m("m", {2, 2, 1}, {4}, DType::f32);
             m.add("loss", MeanSquaredError{}, {m.target(), m.input()});
         }),

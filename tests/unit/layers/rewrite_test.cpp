@@ -10,7 +10,7 @@
 namespace trireme::layers {
 namespace {
 
-constexpr std::int64_t batch = 3;
+constexpr std::int64_t rewritten_batch = 3;
 
 TensorId head(ModelGraph& g, TensorId x) {
     x = g.add("pool", GlobalAveragePool{}, {x});
@@ -39,11 +39,11 @@ void expect_same_function(const ModelGraph& before, const ModelGraph& after) {
         reference::Model a(before);
         reference::Model b(after);
         const std::vector<double> x =
-            random_values("x", batch * before.tensor(before.input()).shape.elements().value);
-        const std::vector<double> target = random_classes("target", batch, 3);
+            random_values("x", rewritten_batch * before.tensor(before.input()).shape.elements().value);
+        const std::vector<double> target = random_classes("target", rewritten_batch, 3);
         for (auto* side : {&a, &b}) {
             randomize(*side, side == &a ? before : after);
-            side->forward(batch, x, target, {training, {}});
+            side->forward(rewritten_batch, x, target, {training, {}});
             side->backward();
             if (training) side->update_buffers();
         }

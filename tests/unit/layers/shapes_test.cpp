@@ -6,6 +6,7 @@
 #include "layers/build.hpp"
 #include "layers/graph.hpp"
 #include "runtime/core/error.hpp"
+#include "tests/support/said.hpp"
 
 namespace trireme::layers {
 namespace {
@@ -14,20 +15,9 @@ ModelGraph image_model(Shape input = {28, 28, 4}) {
     return ModelGraph("m", std::move(input), {}, DType::i32);
 }
 
-/// The message of the ConfigError that `f` throws.
-template <class F>
-std::string message_of(const F& f) {
-    try {
-        f();
-    } catch (const ConfigError& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
-}
-
 /// The message for one node that reads the model's input.
 std::string mistake(const Op& op, const Shape& input) {
-    return message_of([&] { image_model(input).add("n", op, {0}); });
+    return test::message_of<ConfigError>([&] { image_model(input).add("n", op, {0}); });
 }
 
 TEST(Shapes, ConvolutionFollowsTheFormula) {
@@ -88,14 +78,15 @@ TEST(Shapes, WrongRanks) {
     EXPECT_THAT(mistake(Linear{.out_features = 2}, {}), testing::HasSubstr("rank 1 or more is needed"));
     EXPECT_THAT(mistake(Bias{}, {}), testing::HasSubstr("rank 1 or more is needed"));
     auto wrong_logits = [] { image_model({2, 5}).add("loss", SoftmaxCrossEntropy{}, {0, 1}); };
-    EXPECT_THAT(message_of(wrong_logits),
+    EXPECT_THAT(test::message_of<ConfigError>(wrong_logits),
                 testing::HasSubstr("node loss: softmax_cross_entropy: the input has shape "
                                    "[2, 5] of rank 2"));
     auto wrong_target = [] {
         ModelGraph g("m", {5}, {5}, DType::f32);
         g.add("loss", SoftmaxCrossEntropy{}, {g.input(), g.target()});
     };
-    EXPECT_THAT(message_of(wrong_target), testing::HasSubstr("the target has shape [5], but a class index"));
+    EXPECT_THAT(test::message_of<ConfigError>(wrong_target),
+                testing::HasSubstr("the target has shape [5], but a class index"));
 }
 
 TEST(Shapes, AttributesOutOfRange) {
@@ -121,11 +112,11 @@ TEST(Shapes, AttributesOutOfRange) {
 }
 
 TEST(Shapes, SizesOfZeroAndBeyondTheLimit) {
-    EXPECT_EQ(message_of([] {
+    EXPECT_EQ(test::message_of<ConfigError>([] {
                   image_model({28, 0, 1});
               }),
               "model m: the input has shape [28, 0, 1], with an extent of 0: every extent must be 1 or more");
-    EXPECT_THAT(message_of([] {
+    EXPECT_THAT(test::message_of<ConfigError>([] {
                     image_model({std::int64_t{1} << 30, 1 << 11});
                 }),
                 testing::HasSubstr("more than 2^40 elements"));
@@ -136,7 +127,7 @@ TEST(Shapes, SizesOfZeroAndBeyondTheLimit) {
     EXPECT_THAT(
         mistake(Linear{.out_features = std::int64_t{1} << 30}, {1 << 20}),
         testing::HasSubstr("node n: linear: the weight has shape [1073741824, 1048576], more than 2^40"));
-    EXPECT_THAT(message_of([] {
+    EXPECT_THAT(test::message_of<ConfigError>([] {
                     static_cast<void>(infer_shape(Relu{}, {{3, -1}}));
                 }),
                 testing::HasSubstr("relu: an input has shape [3, -1]"));
@@ -146,45 +137,49 @@ TEST(Shapes, WrongTensorsAndNames) {
     ModelGraph g = image_model();
     g.add("a", Relu{}, {g.input()});
     EXPECT_EQ(
-        message_of([&] { g.add("a", Tanh{}, {g.input()}); }),
+        test::message_of<ConfigError>([&] { g.add("a", Tanh{}, {g.input()}); }),
         "model m: node a (tanh) has a name that a node or the model's input or target has already: choose "
         "another");
-    EXPECT_THAT(message_of([&] { g.add("target", Tanh{}, {g.input()}); }),
+    EXPECT_THAT(test::message_of<ConfigError>([&] { g.add("target", Tanh{}, {g.input()}); }),
                 testing::HasSubstr("choose another"));
     EXPECT_EQ(
-        message_of([&] { g.add("b", Tanh{}, {3}); }),
+        test::message_of<ConfigError>([&] { g.add("b", Tanh{}, {3}); }),
         "node b: tanh reads tensor 3, which does not exist; the model has 3 so far: add the node that makes "
         "it first");
-    EXPECT_THAT(message_of([&] { g.add("b", Tanh{}, {-1}); }), testing::HasSubstr("tensor -1"));
-    EXPECT_EQ(message_of([&] {
+    EXPECT_THAT(test::message_of<ConfigError>([&] { g.add("b", Tanh{}, {-1}); }),
+                testing::HasSubstr("tensor -1"));
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add("b", Tanh{}, {0, 0});
               }),
               "node b: tanh: 2 inputs are given, but it reads 1");
-    EXPECT_THAT(message_of([&] { g.add("two words", Tanh{}, {0}); }),
+    EXPECT_THAT(test::message_of<ConfigError>([&] { g.add("two words", Tanh{}, {0}); }),
                 testing::HasSubstr("node name \"two words\" is not valid"));
-    EXPECT_THAT(message_of([&] { g.add("", Tanh{}, {0}); }),
+    EXPECT_THAT(test::message_of<ConfigError>([&] { g.add("", Tanh{}, {0}); }),
                 testing::HasSubstr("node name \"\" is not valid"));
-    EXPECT_EQ(message_of([&] { g.add("b", Relu{}, {g.target()}); }),
+    EXPECT_EQ(test::message_of<ConfigError>([&] { g.add("b", Relu{}, {g.target()}); }),
               "node b: relu reads target as input 0, whose elements are i32, but needs f32");
 }
 
 TEST(Shapes, WrongParameters) {
     ModelGraph g = image_model({6});
     g.add("fc", Linear{.out_features = 4, .bias = true}, {g.input()});
-    EXPECT_EQ(message_of([&] { g.add_with_params("x", Linear{.out_features = 5}, {0}, {0}); }),
-              "node x: linear needs a parameter of shape [5, 6], but fc.weight has shape [4, 6]");
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(
+        test::message_of<ConfigError>([&] { g.add_with_params("x", Linear{.out_features = 5}, {0}, {0}); }),
+        "node x: linear needs a parameter of shape [5, 6], but fc.weight has shape [4, 6]");
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
                   g.add_with_params("x", Linear{.out_features = 4}, {0}, {0, 1});
               }),
               "node x: linear has 1 parameters, but 2 are given");
-    EXPECT_EQ(message_of([&] { g.add_with_params("x", Linear{.out_features = 4}, {0}, {2}); }),
-              "node x: parameter 2 does not exist; the model has 2");
-    EXPECT_THAT(message_of([&] {
+    EXPECT_EQ(
+        test::message_of<ConfigError>([&] { g.add_with_params("x", Linear{.out_features = 4}, {0}, {2}); }),
+        "node x: parameter 2 does not exist; the model has 2");
+    EXPECT_THAT(test::message_of<ConfigError>([&] {
                     g.add_param({"fc.bias", {4}, {}});
                 }),
                 testing::HasSubstr("parameter fc.bias exists already"));
-    EXPECT_THAT(message_of([&] { linear_bias(g, "y", {.out_features = 4, .bias = true}, 0); }),
-                testing::HasSubstr("has a bias or an activation of its own already"));
+    EXPECT_THAT(
+        test::message_of<ConfigError>([&] { linear_bias(g, "y", {.out_features = 4, .bias = true}, 0); }),
+        testing::HasSubstr("has a bias or an activation of its own already"));
 }
 
 TEST(Shapes, AGraphWithoutNodesHasNoLoss) {

@@ -16,8 +16,8 @@
 namespace trireme::cublaslt {
 namespace {
 
-using trireme::testing::ColumnProducts;
-using trireme::testing::value_at;
+using trireme::test::ColumnProducts;
+using trireme::test::value_at;
 
 /// A matrix in memory of its own, of which the product reads a part; the rest is NaN.
 class HostMatrix {
@@ -32,7 +32,7 @@ class HostMatrix {
         for (std::int64_t r = 0; r < rows; ++r) {
             for (std::int64_t c = 0; c < columns; ++c) {
                 const double value = 2.0 * random.uniform(static_cast<std::uint64_t>(r * columns + c)) - 1.0;
-                trireme::testing::set_value(memory.data(), dtype, place(r, c), value);
+                trireme::test::set_value(memory.data(), dtype, place(r, c), value);
             }
         }
     }

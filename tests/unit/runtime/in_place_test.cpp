@@ -10,7 +10,7 @@
 #include "stepper.hpp"
 #include "tests/support/tiny_graphs.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 /// Nodes of their own for all that can work in place, a tensor with three readers, a chain of two.
@@ -72,4 +72,4 @@ TEST(InPlace, GradientsAreThoseOfTheReference) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

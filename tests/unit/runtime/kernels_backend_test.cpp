@@ -10,7 +10,7 @@
 #include "runtime/device/cpu/kernel_threads.hpp"
 #include "runtime/kernels/onednn/onednn_provider.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -101,4 +101,4 @@ TEST(KernelThreads, KernelsMadeOnOneThreadRunOnAnother) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -10,7 +10,7 @@
 #include "runtime/core/error.hpp"
 #include "runtime/kernels/onednn/onednn_provider.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 using layers::Activation;
@@ -63,6 +63,7 @@ TEST(KernelsLaunch, OwnLoopsAllocateNothing) {
         {"add", layers::Add{}, {16, 16, 64}, {64}},
         {"concat", layers::Concat{}, {16, 16, 64}, {32, 16}},
         {"global_average_pool", layers::GlobalAveragePool{}, {16, 16, 64}},
+        {"attention", layers::CausalSelfAttention{.heads = 2}, {300, 3 * 2 * 48}},
     };
     for (const NodeCase& c : cases) {
         SCOPED_TRACE(c.name);
@@ -195,4 +196,4 @@ TEST(KernelsRefusal, InferenceNeedsNoBackwardMemory) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

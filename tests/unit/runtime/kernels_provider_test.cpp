@@ -7,7 +7,7 @@
 #include "runtime/kernels/onednn/onednn_provider.hpp"
 #include "runtime/kernels/reference/reference_provider.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 using layers::Activation;
@@ -112,6 +112,8 @@ std::vector<NodeCase> normalising_cases() {
         {"dropout_one", layers::Dropout{.p = 0.9}, {1}},
         {"gelu", layers::Gelu{}, {13, 11, 3}},
         {"gelu_tanh", layers::Gelu{.tanh = true}, {13, 11, 3}},
+        {"attention", layers::CausalSelfAttention{.heads = 3}, {21, 3 * 3 * 5}},
+        {"attention_tiles", layers::CausalSelfAttention{.heads = 2}, {330, 3 * 2 * 48}},
         {"global_average_pool", layers::GlobalAveragePool{}, {4, 4, 512}},
         {"global_average_pool_odd", layers::GlobalAveragePool{}, {19, 17, 37}},
         {"global_average_pool_pixel", layers::GlobalAveragePool{}, {1, 1, 5}},
@@ -213,4 +215,4 @@ TEST(KernelsReferenceProvider, TakesFlatten) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -8,7 +8,7 @@
 
 #include "layers/reference/reference.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 constexpr std::size_t guard_bytes = 64;
@@ -288,4 +288,4 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
            (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -15,7 +15,7 @@
 #include "runtime/device/cpu/cpu_device.hpp"
 #include "runtime/kernels/kernel.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 /// One op on one input shape.
 struct NodeCase {
@@ -128,4 +128,4 @@ class LaunchMemory {
 /// Bit for bit.
 [[nodiscard]] bool same_bits(const std::vector<float>& a, const std::vector<float>& b);
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

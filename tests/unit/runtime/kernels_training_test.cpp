@@ -13,7 +13,7 @@
 #include "runtime/kernels/onednn/onednn_provider.hpp"
 #include "runtime/kernels/reference/reference_provider.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -255,4 +255,4 @@ TEST(KernelsVectorLosses, SmoothedGradientsOfASampleSumToZero) {
 }
 
 }  // namespace
-}  // namespace trireme::testing
+}  // namespace trireme::test

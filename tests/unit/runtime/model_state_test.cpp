@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "layers/build.hpp"
+#include "runtime/available_backends.hpp"
 #include "runtime/core/error.hpp"
-#include "runtime/core/host_memory.hpp"
 #include "tests/support/tiny_graphs.hpp"
 
 namespace trireme {
@@ -32,7 +32,7 @@ layers::ModelGraph graph_with_norm() {
 class ModelStateTest : public testing::Test {
   protected:
     ModelState make(const OptimizerSpec& spec) {
-        ModelState state(graph_, buckets_, spec, memory_);
+        ModelState state(graph_, buckets_, spec, *backend_.device);
         state.initialise(5);
         return state;
     }
@@ -46,7 +46,7 @@ class ModelStateTest : public testing::Test {
 
     layers::ModelGraph graph_ = graph_with_norm();
     GradBuckets buckets_{graph_, Bytes(64)};
-    HostMemory memory_;
+    Backend backend_ = make_backend("reference", 1);
 };
 
 TEST_F(ModelStateTest, NamesEverythingInAStableOrder) {

@@ -9,7 +9,7 @@
 namespace trireme {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 TEST(ParamGroups, PatternsFitWholeNames) {
     EXPECT_TRUE(matches_name("fc1.weight", "fc1.weight"));

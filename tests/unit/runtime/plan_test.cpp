@@ -7,27 +7,19 @@
 #include "runtime/available_backends.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/plan/parallel_plan.hpp"
+#include "tests/support/said.hpp"
 #include "tests/support/tiny_graphs.hpp"
 
 namespace trireme {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 class PlanTest : public testing::Test {
   protected:
     ParallelPlan plan(const ParallelSpec& spec, std::optional<std::int64_t> samples = std::nullopt) {
         return ParallelPlan(selection_, spec, spec.data, samples);
     }
-    static std::string message_of(const std::function<void()>& call) {
-        try {
-            call();
-        } catch (const Error& error) {
-            return error.what();
-        }
-        return "no error";
-    }
-
     layers::ModelGraph graph_ = test::tiny_convnet_fused();
     Backend backend_ = make_backend("reference", 1);
     Selection selection_{graph_, backend_.providers, SelectionOptions{}};
@@ -125,10 +117,10 @@ TEST_F(PlanTest, MicrobatchesAccumulate) {
 TEST_F(PlanTest, ConfigErrorsSayWhatToDo) {
     ParallelSpec spec;
     spec.data = 3;
-    EXPECT_THAT(message_of([&] { ParallelPlan(selection_, spec, 4, std::nullopt); }),
+    EXPECT_THAT(test::message_of<Error>([&] { ParallelPlan(selection_, spec, 4, std::nullopt); }),
                 HasSubstr("start mpirun with -n 3"));
     spec.virtual_shards = 2;
-    EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("raise it to 3"));
+    EXPECT_THAT(test::message_of<Error>([&] { (void)plan(spec); }), HasSubstr("raise it to 3"));
 }
 
 TEST_F(PlanTest, CanonicalModeComputesEachLeafOnceAndMovesNoMoreThanARing) {
@@ -165,13 +157,13 @@ TEST_F(PlanTest, CanonicalModeRefusesWhatWouldBreakIt) {
     ParallelSpec spec;
     spec.canonical = true;
     spec.data = 9;
-    EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("parallel.virtual_shards = 8"));
+    EXPECT_THAT(test::message_of<Error>([&] { (void)plan(spec); }), HasSubstr("parallel.virtual_shards = 8"));
     spec.data = 2;
     spec.microbatches = 2;
-    EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("leaf by leaf already"));
+    EXPECT_THAT(test::message_of<Error>([&] { (void)plan(spec); }), HasSubstr("leaf by leaf already"));
     spec.microbatches = 1;
     spec.algorithm = comm::Algorithm::ring;
-    EXPECT_THAT(message_of([&] { (void)plan(spec); }), HasSubstr("fixed tree"));
+    EXPECT_THAT(test::message_of<Error>([&] { (void)plan(spec); }), HasSubstr("fixed tree"));
 }
 
 class VerifyTest : public PlanTest {
@@ -193,7 +185,7 @@ class VerifyTest : public PlanTest {
         return 0;
     }
     std::string verdict() {
-        return message_of([&] { verify_programs(programs_, *plan_); });
+        return test::message_of<Error>([&] { verify_programs(programs_, *plan_); });
     }
     std::vector<Instruction>& list() { return programs_[1].instructions; }
 
@@ -201,7 +193,7 @@ class VerifyTest : public PlanTest {
     std::vector<Program> programs_;
 };
 
-TEST_F(VerifyTest, GoodProgramsPass) { EXPECT_EQ(verdict(), "no error"); }
+TEST_F(VerifyTest, GoodProgramsPass) { EXPECT_EQ(verdict(), test::nothing_thrown); }
 
 TEST_F(VerifyTest, NamesCollectivesInAnotherOrder) {
     std::swap(list()[find("reduce-bucket 0")].action, list()[find("reduce-bucket 1")].action);

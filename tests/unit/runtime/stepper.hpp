@@ -11,7 +11,7 @@
 #include "runtime/available_backends.hpp"
 #include "runtime/exec/executor.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 /// One rank, stepping on the same samples of at most five classes.
 class Stepper {
@@ -24,12 +24,14 @@ class Stepper {
           backend_(make_backend(device, threads)),
           selection_(graph_, backend_.providers, SelectionOptions{.threads = threads}),
           plan_(selection_, {.data = 1, .batch = batch, .microbatches = microbatches}, 1, std::nullopt),
-          state_(graph_, plan_.buckets(), optimizer_, backend_.device->memory()),
+          state_(graph_, plan_.buckets(), optimizer_, *backend_.device),
           world_(comm::in_process_world(1, comm::CommOptions{})),
-          x_(static_cast<std::size_t>(batch * graph_.tensor(graph_.input()).shape.elements().value)),
-          y_(static_cast<std::size_t>(batch)) {
+          x_(values_of(graph_.input())),
+          symbols_(x_.size()),
+          y_(values_of(graph_.target())) {
         state_.initialise(3);
         for (std::size_t i = 0; i < x_.size(); ++i) x_[i] = static_cast<float>(i * 7 % 31) / 31.0F - 0.5F;
+        for (std::size_t i = 0; i < symbols_.size(); ++i) symbols_[i] = static_cast<std::int32_t>(i * 7 % 31);
         for (std::size_t i = 0; i < y_.size(); ++i) y_[i] = static_cast<std::int32_t>(i % 5);
         ExecutorParts parts;
         parts.plan = &plan_;
@@ -43,7 +45,9 @@ class Stepper {
 
     void step() {
         StepInputs inputs;
-        inputs.batch = {std::as_bytes(std::span(x_)), std::as_bytes(std::span(y_)), batch};
+        const bool symbols = graph_.tensor(graph_.input()).dtype == DType::i32;
+        inputs.batch = {symbols ? std::as_bytes(std::span(symbols_)) : std::as_bytes(std::span(x_)),
+                        std::as_bytes(std::span(y_)), batch};
         inputs.step = steps_++;
         inputs.update = steps_;
         inputs.lr = 0.01;
@@ -56,6 +60,10 @@ class Stepper {
     [[nodiscard]] const ParallelPlan& plan() const { return plan_; }
 
   private:
+    [[nodiscard]] std::size_t values_of(layers::TensorId id) const {
+        return static_cast<std::size_t>(batch * graph_.tensor(id).shape.elements().value);
+    }
+
     layers::ModelGraph graph_;
     OptimizerSpec optimizer_{.momentum = 0.9};
     Backend backend_;
@@ -66,8 +74,9 @@ class Stepper {
     StepGuard guard_{NanPolicy::stop};
     std::unique_ptr<Executor> executor_;
     std::vector<float> x_;
+    std::vector<std::int32_t> symbols_;  ///< what a network over symbols reads instead
     std::vector<std::int32_t> y_;
     std::int64_t steps_ = 0;
 };
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -9,7 +9,7 @@
 namespace trireme {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 /// Ten steps of a rank: seconds of each column over all of them.
 RankSplit split_of(int rank, const StepTimes& times) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/core/error.hpp"
+#include "runtime/optim/block_table.hpp"
 #include "runtime/optim/early_stop.hpp"
 #include "runtime/optim/running_statistics.hpp"
 #include "runtime/optim/step_guard.hpp"
@@ -36,11 +37,11 @@ TEST(EarlyStop, GoesOnFromACheckpoint) {
 TEST(StepGuard, StopsAtOnce) {
     StepGuard guard(NanPolicy::stop);
     std::vector<float> gradients(100, 1.0F);
-    EXPECT_TRUE(guard.admit(true, gradients, 1));
-    EXPECT_THROW((void)guard.admit(false, gradients, 1), NumericError);
+    EXPECT_TRUE(guard.admit(true, all_finite(gradients)));
+    EXPECT_THROW((void)guard.admit(false, false), NumericError);
     gradients[63] = std::numeric_limits<float>::infinity();
     try {
-        (void)guard.admit(true, gradients, 1);
+        (void)guard.admit(true, all_finite(gradients));
         FAIL() << "an infinite gradient passed";
     } catch (const NumericError& error) {
         EXPECT_THAT(error.what(), testing::HasSubstr("a gradient is not finite"));
@@ -51,23 +52,20 @@ TEST(StepGuard, StopsAtOnce) {
 TEST(StepGuard, SkipsAndCounts) {
     StepGuard guard(NanPolicy::skip, 5);
     std::vector<float> gradients(100, 1.0F);
-    EXPECT_FALSE(guard.admit(false, gradients, 1));
+    EXPECT_FALSE(guard.admit(false, false));
     gradients[0] = static_cast<float>(nan_value);
-    EXPECT_FALSE(guard.admit(true, gradients, 1));
+    EXPECT_FALSE(guard.admit(true, all_finite(gradients)));
     gradients[0] = 0;
-    EXPECT_TRUE(guard.admit(true, gradients, 1));
+    EXPECT_TRUE(guard.admit(true, all_finite(gradients)));
     EXPECT_EQ(guard.skipped(), 7);
 }
 
 TEST(StepGuard, GivesUpWhenNothingPasses) {
     StepGuard guard(NanPolicy::skip);
-    const std::vector<float> gradients(4, 1.0F);
-    for (std::int64_t i = 1; i < StepGuard::most_in_a_row; ++i)
-        EXPECT_FALSE(guard.admit(false, gradients, 1));
-    EXPECT_TRUE(guard.admit(true, gradients, 1));  // one good step starts the count anew
-    for (std::int64_t i = 1; i < StepGuard::most_in_a_row; ++i)
-        EXPECT_FALSE(guard.admit(false, gradients, 1));
-    EXPECT_THROW((void)guard.admit(false, gradients, 1), NumericError);
+    for (std::int64_t i = 1; i < StepGuard::most_in_a_row; ++i) EXPECT_FALSE(guard.admit(false, false));
+    EXPECT_TRUE(guard.admit(true, true));  // one good step starts the count anew
+    for (std::int64_t i = 1; i < StepGuard::most_in_a_row; ++i) EXPECT_FALSE(guard.admit(false, false));
+    EXPECT_THROW((void)guard.admit(false, false), NumericError);
 }
 
 TEST(RunningStatistics, PoolsLeavesOfUnequalSizes) {

@@ -103,34 +103,37 @@ struct TileMoments {
     }
 };
 
-/// Index: the channel. Writes what backward keeps and what the running statistics want.
+/// Index: a warp of ChunkLanes. Writes what backward keeps and what the running statistics want.
 struct MergeMoments {
     Tiling tiling;
+    ChunkLanes lanes;
     const double* partials;
     double eps;
     float* mean;
     float* inverse_deviation;
     float* statistics;  ///< [3, channels]
 
-    static constexpr int threads = 32;
-
     [[nodiscard]] static std::int64_t shared_bytes(int threads) {
         return SharedBytes().array<Moments<double>>(threads).total();
     }
     template <class Block>
-    TRIREME_HD void operator()(Block& block, std::int64_t channel) const {
+    TRIREME_HD void operator()(Block& block, std::int64_t index) const {
         auto* moments = block.template array<Moments<double>>(block.threads());
         block.for_each_thread([&](int t) {
             Moments<double> own{};
-            for (std::int64_t chunk = t; chunk < tiling.chunks; chunk += block.threads()) {
+            const std::int64_t channel = lanes.channel(index, t);
+            for (std::int64_t chunk = lanes.lane(t); channel < lanes.channels && chunk < tiling.chunks;
+                 chunk += lanes.lanes) {
                 const double* from = partials + chunk * tiling.channels + channel;
                 own.merge({static_cast<double>(tiling.chunk_size(chunk)), *from, from[tiling.partials()]});
             }
             moments[t] = own;
         });
-        combine_by_halves(block, 1, [&](int t, int other) { moments[t].merge(moments[other]); });
+        combine_by_halves(block, lanes.channels_together,
+                          [&](int t, int other) { moments[t].merge(moments[other]); });
         block.for_each_thread([&](int t) {
-            if (t == 0) write(channel, moments[0]);
+            const std::int64_t channel = lanes.channel(index, t);
+            if (lanes.lane(t) == 0 && channel < lanes.channels) write(channel, moments[t]);
         });
     }
 
@@ -244,16 +247,21 @@ struct NormSums {
     }
 };
 
-/// Keeps the sums for the input's gradient; they are the gradients of bias and weight, too.
+/// Keeps the sums for the input's gradient, and writes them as the gradients of bias and weight, which they
+/// are too, where these are wanted.
 struct KeepNormSums {
     static constexpr int count = 2;
     const float* inverse_deviation;
     float* sum;      ///< of d
     float* product;  ///< of d and the normalised x
+    float* d_weight;
+    float* d_bias;
 
     TRIREME_HD void operator()(std::int64_t channel, const double (&sums)[count]) const {
         sum[channel] = static_cast<float>(sums[0]);
         product[channel] = static_cast<float>(sums[1] * static_cast<double>(inverse_deviation[channel]));
+        if (d_weight != nullptr) d_weight[channel] = product[channel];
+        if (d_bias != nullptr) d_bias[channel] = sum[channel];
     }
 };
 

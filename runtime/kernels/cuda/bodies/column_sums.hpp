@@ -58,15 +58,15 @@ struct TileSums {
     }
 };
 
-/// Index: the channel, counted over all groups. Finish is called once for each, with the sums of its terms:
+/// Index: a warp of ChunkLanes. Finish is called once for each channel, with the sums of its terms:
 /// void Finish::operator()(std::int64_t channel over all groups, const double (&sums)[count]) const.
 template <class Finish>
 struct SumChunks {
     Tiling tiling;
+    ChunkLanes lanes;
     const double* partials;
     Finish finish;
 
-    static constexpr int threads = 32;
     static constexpr int count = Finish::count;
 
     [[nodiscard]] static std::int64_t shared_bytes(int threads) {
@@ -74,30 +74,36 @@ struct SumChunks {
     }
     template <class Block>
     TRIREME_HD void operator()(Block& block, std::int64_t index) const {
-        auto* sums = block.template array<double>(count * block.threads());
-        const Division place(index, tiling.channels);
-        const std::int64_t group = place.quotient;
+        const int threads = block.threads();
+        auto* sums = block.template array<double>(count * threads);
         block.for_each_thread([&](int t) {
-            for (int term = 0; term < count; ++term) {
-                const double* from = partials +
-                                     (term * tiling.groups + group) * tiling.chunks * tiling.channels +
-                                     place.remainder;
-                double sum = 0;
-                for (std::int64_t chunk = t; chunk < tiling.chunks; chunk += block.threads())
-                    sum += from[chunk * tiling.channels];
-                sums[term * block.threads() + t] = sum;
-            }
-        });
-        combine_by_halves(block, 1, [&](int t, int other) {
+            const std::int64_t channel = lanes.channel(index, t);
             for (int term = 0; term < count; ++term)
-                sums[term * block.threads() + t] += sums[term * block.threads() + other];
+                sums[term * threads + t] =
+                    channel < lanes.channels ? own_sum(term, channel, lanes.lane(t)) : 0;
+        });
+        combine_by_halves(block, lanes.channels_together, [&](int t, int other) {
+            for (int term = 0; term < count; ++term) sums[term * threads + t] += sums[term * threads + other];
         });
         block.for_each_thread([&](int t) {
-            if (t > 0) return;
+            const std::int64_t channel = lanes.channel(index, t);
+            if (lanes.lane(t) > 0 || channel >= lanes.channels) return;
             double whole[count];
-            for (int term = 0; term < count; ++term) whole[term] = sums[term * block.threads()];
-            finish(index, whole);
+            for (int term = 0; term < count; ++term) whole[term] = sums[term * threads + t];
+            finish(channel, whole);
         });
+    }
+
+    /// Of the chunks that belong to one lane.
+    [[nodiscard]] TRIREME_HD double own_sum(int term, std::int64_t channel, int lane) const {
+        const Division place(channel, tiling.channels);
+        const double* from = partials +
+                             (term * tiling.groups + place.quotient) * tiling.chunks * tiling.channels +
+                             place.remainder;
+        double sum = 0;
+        for (std::int64_t chunk = lane; chunk < tiling.chunks; chunk += lanes.lanes)
+            sum += from[chunk * tiling.channels];
+        return sum;
     }
 };
 

@@ -195,6 +195,20 @@ struct Permute {
     }
 };
 
+/// Two tensors change places, such as parameters and their average around an evaluation.
+struct Exchange {
+    std::int64_t elements;
+    Sink a;
+    Sink b;
+
+    TRIREME_HD void operator()(std::int64_t index) const {
+        const PackPlace place(index, elements);
+        const Pack kept = a.source().read(place.at, place.n);
+        a.write(place.at, place.n, b.source().read(place.at, place.n));
+        b.write(place.at, place.n, kept);
+    }
+};
+
 /// All of a tensor becomes one value.
 struct Fill {
     std::int64_t elements;

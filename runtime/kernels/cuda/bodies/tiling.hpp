@@ -56,7 +56,7 @@ struct Tiling {
 
     [[nodiscard]] std::int64_t blocks() const { return groups * chunks * tiles; }
     /// Values of one kind that the chunks of all groups give for all channels.
-    [[nodiscard]] std::int64_t partials() const { return groups * chunks * channels; }
+    [[nodiscard]] TRIREME_HD std::int64_t partials() const { return groups * chunks * channels; }
     [[nodiscard]] TRIREME_HD std::int64_t chunk_size(std::int64_t chunk) const {
         const std::int64_t left = rows - chunk * chunk_rows;
         return left < chunk_rows ? left : chunk_rows;
@@ -66,6 +66,32 @@ struct Tiling {
         const std::int64_t size = chunk_size(chunk);
         return lane < size ? (size - lane - 1) / lanes + 1 : 0;
     }
+};
+
+/// How the partial results of chunks are put together: a warp takes some channels side by side and, below
+/// each other, some lanes that share the chunks; with one chunk there are 32 channels, with 32 or more one.
+struct ChunkLanes {
+    static constexpr int threads = 32;
+
+    int lanes = 1;  ///< a power of two
+    int channels_together = threads;
+    std::int64_t channels = 0;  ///< of all groups
+
+    static ChunkLanes of(const Tiling& tiling) {
+        ChunkLanes l;
+        while (l.lanes < tiling.chunks && l.lanes < threads) l.lanes *= 2;
+        l.channels_together = threads / l.lanes;
+        l.channels = tiling.groups * tiling.channels;
+        return l;
+    }
+    [[nodiscard]] std::int64_t warps() const {
+        return (channels + channels_together - 1) / channels_together;
+    }
+    /// What thread t of a warp has: a channel, counted over all groups (there may be none), and a lane.
+    [[nodiscard]] TRIREME_HD std::int64_t channel(std::int64_t warp, int t) const {
+        return warp * channels_together + t % channels_together;
+    }
+    [[nodiscard]] TRIREME_HD int lane(int t) const { return t / channels_together; }
 };
 
 /// What one block of a tiling works on.

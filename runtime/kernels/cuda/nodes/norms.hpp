@@ -42,13 +42,16 @@ class BatchNormKernels final : public OwnKernels<Launch, BatchNormPlan> {
     }
 
     void backward_weight(Stream& stream, const KernelBuffers& b) override {
-        take_sums(stream, b);
+        if (!has_sums(b)) {
+            take_sums(stream, b, b.d_params[0], b.d_params[1]);
+            return;
+        }
         copy(stream, saved(b, this->plan().product), b.d_params[0]);
         copy(stream, saved(b, this->plan().sum), b.d_params[1]);
     }
 
     void backward_input(Stream& stream, const KernelBuffers& b) override {
-        take_sums(stream, b);
+        if (!has_sums(b)) take_sums(stream, b, nullptr, nullptr);
         this->rows(stream, tiling(),
                    NormInputGradient{.x = this->input(b),
                                      .d = this->d_output(b),
@@ -79,9 +82,10 @@ class BatchNormKernels final : public OwnKernels<Launch, BatchNormPlan> {
         auto* partials = values_of<double>(b.scratch);
         Launch::blocks(stream, tiling().blocks(), Tiling::threads,
                        TileMoments{tiling(), this->input(b), partials});
+        const ChunkLanes lanes = ChunkLanes::of(tiling());
         Launch::blocks(
-            stream, tiling().channels, MergeMoments::threads,
-            MergeMoments{tiling(), partials, op_.eps, saved(b, this->plan().mean),
+            stream, lanes.warps(), ChunkLanes::threads,
+            MergeMoments{tiling(), lanes, partials, op_.eps, saved(b, this->plan().mean),
                          saved(b, this->plan().inverse_deviation), values_of<float>(b.statistics)});
         std::erase(summed_, b.saved);
     }
@@ -89,12 +93,15 @@ class BatchNormKernels final : public OwnKernels<Launch, BatchNormPlan> {
     /// Both backward passes want the sums; the first one that is launched after a forward makes them. Which
     /// launches have made them is known here and not in device memory, so the second pass costs nothing; a
     /// graph that is captured holds the launches in this order.
-    void take_sums(Stream& stream, const KernelBuffers& b) {
-        if (std::find(summed_.begin(), summed_.end(), b.saved) != summed_.end()) return;
+    [[nodiscard]] bool has_sums(const KernelBuffers& b) const {
+        return std::find(summed_.begin(), summed_.end(), b.saved) != summed_.end();
+    }
+    void take_sums(Stream& stream, const KernelBuffers& b, std::byte* d_weight, std::byte* d_bias) {
         const float* rstd = saved(b, this->plan().inverse_deviation);
         this->sum_columns(stream, tiling(),
                           NormSums{this->input(b), this->d_output(b), mask(b), saved(b, this->plan().mean)},
-                          KeepNormSums{rstd, saved(b, this->plan().sum), saved(b, this->plan().product)},
+                          KeepNormSums{rstd, saved(b, this->plan().sum), saved(b, this->plan().product),
+                                       values_of<float>(d_weight), values_of<float>(d_bias)},
                           b.scratch);
         summed_.push_back(b.saved);
     }

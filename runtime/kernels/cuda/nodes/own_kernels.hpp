@@ -79,8 +79,9 @@ class OwnKernels : public NodeKernels {
                             std::byte* partials) {
         auto* sums = values_of<double>(partials);
         Launch::blocks(stream, tiling.blocks(), Tiling::threads, TileSums<Terms>{tiling, terms, sums});
-        Launch::blocks(stream, tiling.groups * tiling.channels, SumChunks<Finish>::threads,
-                       SumChunks<Finish>{tiling, sums, finish});
+        const ChunkLanes lanes = ChunkLanes::of(tiling);
+        Launch::blocks(stream, lanes.warps(), ChunkLanes::threads,
+                       SumChunks<Finish>{tiling, lanes, sums, finish});
     }
 
   private:

@@ -11,9 +11,8 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "runtime/kernels/cuda/bodies/column_sums.hpp"
 #include "runtime/kernels/cuda/bodies/elementwise.hpp"
@@ -31,11 +30,11 @@ namespace trireme::cublaslt {
 }
 
 template <class Launch, class Products>
-class StepKernels final : public NodeKernels {
+class ProductSteps final : public NodeKernels {
   public:
     /// Kernels, or why the library has none.
     [[nodiscard]] static KernelOffer make(NodeSteps steps, std::shared_ptr<Products> products) {
-        auto kernels = std::unique_ptr<StepKernels>(new StepKernels(std::move(steps), std::move(products)));
+        auto kernels = std::unique_ptr<ProductSteps>(new ProductSteps(std::move(steps), std::move(products)));
         std::string refusal = kernels->plan_all();
         if (!refusal.empty()) return {nullptr, std::move(refusal)};
         return {std::move(kernels), ""};
@@ -43,8 +42,7 @@ class StepKernels final : public NodeKernels {
 
     [[nodiscard]] KernelNeeds needs() const override { return steps_.rules.needs; }
     [[nodiscard]] std::string describe() const override {
-        if (apart_.empty()) return steps_.rules.implementation;
-        return fmt::format("{}; apart: {}", steps_.rules.implementation, apart_);
+        return steps_.rules.implementation + (apart_.empty() ? "" : "; apart:" + apart_);
     }
 
     void pack_forward(Stream& stream, const KernelBuffers& b) override {
@@ -75,7 +73,7 @@ class StepKernels final : public NodeKernels {
         bool apart = false;
     };
 
-    StepKernels(NodeSteps steps, std::shared_ptr<Products> products)
+    ProductSteps(NodeSteps steps, std::shared_ptr<Products> products)
         : steps_(std::move(steps)), products_(std::move(products)) {}
 
     template <class F>
@@ -118,7 +116,8 @@ class StepKernels final : public NodeKernels {
 
     void note_apart(Epilogue epilogue) {
         if (apart_.find(name_of(epilogue)) != std::string::npos) return;
-        apart_ += fmt::format("{}{}", apart_.empty() ? "" : " ", name_of(epilogue));
+        apart_ += ' ';
+        apart_ += name_of(epilogue);
     }
 
     /// Partial sums lie in the workspace, which the product in front of them does not need any more.
@@ -215,8 +214,9 @@ class StepKernels final : public NodeKernels {
         auto* partials = reinterpret_cast<double*>(writable(product.workspace, b));
         Launch::blocks(stream, tiling.blocks(), cuda::Tiling::threads,
                        cuda::TileSums<cuda::StridedColumns>{tiling, terms, partials});
-        Launch::blocks(stream, tiling.groups * tiling.channels, cuda::SumChunks<cuda::ScaledSums>::threads,
-                       cuda::SumChunks<cuda::ScaledSums>{tiling, partials, finish});
+        const auto lanes = cuda::ChunkLanes::of(tiling);
+        Launch::blocks(stream, lanes.warps(), cuda::ChunkLanes::threads,
+                       cuda::SumChunks<cuda::ScaledSums>{tiling, lanes, partials, finish});
     }
 
     NodeSteps steps_;

@@ -20,7 +20,7 @@ std::vector<TensorId> read_by_loss(const ModelGraph& graph) {
 
 }  // namespace
 
-Rewritten store_as_bf16(const ModelGraph& graph) {
+Rewritten store_as(const ModelGraph& graph, DType half) {
     const std::vector<TensorId> precise = read_by_loss(graph);
     GraphCopy copy(graph);
     int stored = 0;
@@ -29,12 +29,12 @@ Rewritten store_as_bf16(const ModelGraph& graph) {
         const bool stays = is_view(node.op) || is_loss(node.op) ||
                            std::find(precise.begin(), precise.end(), node.output) != precise.end();
         if (stays) continue;
-        copy.graph().store_as(copy.moved(node.output), DType::bf16);
+        copy.graph().store_as(copy.moved(node.output), half);
         ++stored;
     }
     return {std::move(copy.graph()),
-            {fmt::format("store_as_bf16: {} of {} activations; samples, logits and losses stay fp32", stored,
-                         graph.nodes().size())}};
+            {fmt::format("store_as_{}: {} of {} activations; samples, logits and losses stay fp32",
+                         name_of(half), stored, graph.nodes().size())}};
 }
 
 }  // namespace trireme::layers

@@ -1,0 +1,125 @@
+// The second half of a step: gradients leave, sums come back, the update is committed or thrown away.
+#include <cmath>
+#include <cstring>
+
+#include "runtime/core/error.hpp"
+#include "runtime/exec/step_scope.hpp"
+
+namespace trireme {
+namespace {
+
+constexpr std::string_view arrival_label = "all gradients";
+
+}  // namespace
+
+/// Where wishes travel by themselves, none is among the status words.
+Wishes Executor::wishes_of(const StepInputs& inputs) const {
+    if (wishes_apart_) return {};
+    return {inputs.stop_wish ? 1.0F : 0.0F, inputs.save_wish ? 1.0F : 0.0F};
+}
+
+void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope) {
+    const auto* losses = reinterpret_cast<const float*>(instruction.buffers.inputs.front());
+    step_kernels().record_loss(
+        *stream_, {losses, instruction.samples, instruction.status, on_top, wishes_of(*scope.inputs)});
+}
+
+void Executor::clear_gradients(const StepScope& scope) {
+    const GradBuckets& buckets = parts_.plan->buckets();
+    step_kernels().clear(*stream_, device_gradients_, buckets.arena_elements().value,
+                         device_gradients_ + buckets.status_offset(), wishes_of(*scope.inputs));
+}
+
+DeviceTransfers::Range Executor::at_both(std::int64_t offset, std::int64_t elements) const {
+    return {gradients_.data() + offset, device_gradients_ + offset, elements};
+}
+
+comm::Ready Executor::download(int bucket) {
+    if (!transfers_) return {};
+    return transfers_->download(bucket, downloads_[static_cast<std::size_t>(bucket)]);
+}
+
+void Executor::reduce(int bucket, StepScope& scope) {
+    const auto index = static_cast<std::size_t>(bucket);
+    if (wishes_apart_ && scope.sums_started == 0) {
+        wishes_[static_cast<std::size_t>(StatusWord::stop)] = scope.inputs->stop_wish ? 1.0F : 0.0F;
+        wishes_[static_cast<std::size_t>(StatusWord::save)] = scope.inputs->save_wish ? 1.0F : 0.0F;
+        told_ = parts_.comm->all_reduce(wishes_, comm::Algorithm::automatic, "wishes");
+    }
+    // Ahead of the sum itself, so that its message does not stand behind those of the gradients.
+    if (++scope.sums_started == sums_.size() && parts_.comm->size() > 1)
+        arrival_ = parts_.comm->arrive(arrival_label);
+    if (transfers_ && parts_.comm->size() == 1) return;  // the sum over one rank is where it should be
+    const IndexRange range = parts_.plan->buckets().buckets()[index].range;
+    if (parts_.plan->spec().canonical) {
+        sums_[index] =
+            parts_.comm->canonical_all_reduce(canonical_lists_.at(scope.inputs->kind)[index], gradients_,
+                                              range.size(), bucket_labels_[index], download(bucket));
+        return;
+    }
+    const auto data =
+        gradients_.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
+    sums_[index] =
+        parts_.comm->all_reduce(data, parts_.plan->spec().algorithm, bucket_labels_[index], download(bucket));
+}
+
+void Executor::wait_for_sums(StepScope& scope) {
+    const Deadline& deadline = scope.inputs->deadline;
+    StepTimes& times = scope.report.times;
+    const auto begin = Clock::now();
+    if (arrival_.valid()) parts_.comm->wait(arrival_, deadline);
+    const auto arrived = Clock::now();
+    for (std::size_t b = 0; b < sums_.size(); ++b) {
+        if (!sums_[b].valid()) continue;
+        parts_.comm->wait(sums_[b], deadline);
+        const IndexRange range = parts_.plan->buckets().buckets()[b].range;
+        if (transfers_) transfers_->upload_sum(static_cast<int>(b), at_both(range.begin, range.size()));
+    }
+    if (told_.valid()) parts_.comm->wait(told_, deadline);
+    const auto summed = Clock::now();
+    times.straggler_wait += seconds_between(begin, arrived);
+    times.exposed_comm += seconds_between(arrived, summed);
+    trace_span("wait for the last rank", begin, arrived);
+    trace_span("wait for sums", arrived, summed);
+}
+
+void Executor::commit(StepScope& scope) {
+    const auto begin = Clock::now();
+    update(scope);
+    const auto end = Clock::now();
+    scope.report.times.compute += seconds_between(begin, end);
+    trace_span("update", begin, end);
+}
+
+void Executor::update(StepScope& scope) {
+    const StepInputs& inputs = *scope.inputs;
+    const GradBuckets& buckets = parts_.plan->buckets();
+    StepOutcome outcome;
+    Commit commit;
+    commit.gradients = device_gradients_;
+    commit.elements = buckets.arena_elements().value;
+    commit.status_offset = buckets.status_offset();
+    commit.statistics_offsets = &statistics_offsets_;
+    commit.lr = inputs.lr;
+    commit.update = inputs.update;
+    commit.outcome = transfers_ ? reinterpret_cast<StepOutcome*>(device_outcome_.data()) : &outcome;
+    step_kernels().commit(*stream_, *parts_.state, commit);
+    parts_.state->changed_on_device();
+    if (transfers_) {
+        stream_->copy(results_.data(), device_outcome_.data(), device_outcome_.size());
+        stream_->synchronize();
+        std::memcpy(&outcome, results_.data(), sizeof(outcome));
+    }
+    StepReport& report = scope.report;
+    report.loss_sum = outcome.loss_sum;
+    report.samples = std::llround(outcome.samples);
+    if (wishes_apart_) {
+        outcome.wishes = {wishes_[static_cast<std::size_t>(StatusWord::stop)],
+                          wishes_[static_cast<std::size_t>(StatusWord::save)]};
+    }
+    report.stop_wish = outcome.wishes.stop > 0;
+    report.save_wish = outcome.wishes.save > 0;
+    report.skipped = !parts_.guard->admit(outcome.loss_finite, outcome.gradients_finite);
+}
+
+}  // namespace trireme

@@ -1,0 +1,66 @@
+#include "runtime/exec/transfers.hpp"
+
+#include "runtime/core/dtype.hpp"
+#include "runtime/core/error.hpp"
+
+namespace trireme {
+namespace {
+
+std::vector<std::unique_ptr<Event>> events(Device& device, int count) {
+    std::vector<std::unique_ptr<Event>> made;
+    for (int i = 0; i < count; ++i) made.push_back(device.make_event());
+    return made;
+}
+
+Event& at(const std::vector<std::unique_ptr<Event>>& events, int index) {
+    return *events.at(static_cast<std::size_t>(index));
+}
+
+std::byte* bytes_of_floats(float* values) { return reinterpret_cast<std::byte*>(values); }
+
+}  // namespace
+
+DeviceTransfers::DeviceTransfers(Device& device, Stream& compute, BatchBytes batch, int buckets,
+                                 int microbatches)
+    : compute_(compute),
+      upload_(device.make_stream()),
+      download_(device.make_stream()),
+      x_(device.memory(), batch.x),
+      y_(device.memory(), batch.y),
+      samples_(events(device, microbatches)),
+      gradients_(events(device, buckets)),
+      arrived_(events(device, buckets)),
+      summed_(events(device, buckets)) {}
+
+void DeviceTransfers::load(int microbatch, std::span<const std::byte> x, std::span<const std::byte> y,
+                           std::span<const std::int64_t, 2> offsets) {
+    upload_->copy(x_.data() + offsets[0], x.data(), Bytes(static_cast<std::int64_t>(x.size())));
+    upload_->copy(y_.data() + offsets[1], y.data(), Bytes(static_cast<std::int64_t>(y.size())));
+    upload_->record(at(samples_, microbatch));
+}
+
+void DeviceTransfers::await_samples(int microbatch) { compute_.wait(at(samples_, microbatch)); }
+
+void DeviceTransfers::gradients_ready(int bucket) { compute_.record(at(gradients_, bucket)); }
+
+comm::Ready DeviceTransfers::download(int bucket, std::span<const Range> ranges) {
+    download_->wait(at(gradients_, bucket));
+    for (const Range& range : ranges) {
+        download_->copy(bytes_of_floats(range.host), bytes_of_floats(range.device),
+                        bytes_of(Elements(range.elements), DType::f32));
+    }
+    Event& arrived = at(arrived_, bucket);
+    download_->record(arrived);
+    return [&arrived] { return arrived.done(); };
+}
+
+void DeviceTransfers::upload_sum(int bucket, const Range& range) {
+    // Also what tells this thread, and so what it launches from here on, that the range may be written.
+    ensure(at(arrived_, bucket).done(), "a sum is there only after its operand has arrived");
+    upload_->copy(bytes_of_floats(range.device), bytes_of_floats(range.host),
+                  bytes_of(Elements(range.elements), DType::f32));
+    upload_->record(at(summed_, bucket));
+    compute_.wait(at(summed_, bucket));
+}
+
+}  // namespace trireme

@@ -1,0 +1,70 @@
+// What moves between the host and an asynchronous device in a step, each direction on a stream of its own:
+//
+//     upload    | samples mb0 | samples mb1 |                          | sum 0 | sum 1 |
+//     compute   .....| forward, backward .............. |..............|.......| commit
+//     download                    | bucket 0 |   | bucket 1 |
+//     comm                                  | sum over ranks |  | ... |
+//
+// Compute waits for samples and sums by events, downloads wait for gradients by events, and comm's progress
+// thread asks the download's event before it sums; the host itself waits for comm alone.
+//
+// Invariant: a buffer is written again only after its last reader. A step ends with the host waiting for the
+// commit, which comes after everything that the step moved.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "runtime/core/virtual_shards.hpp"
+#include "runtime/device/device.hpp"
+
+namespace trireme {
+
+/// Bytes of the largest batch.
+struct BatchBytes {
+    Bytes x{};
+    Bytes y{};
+};
+
+class DeviceTransfers {
+  public:
+    /// `buckets`: how many; `microbatches`: the most of any program. `compute` must outlive it.
+    DeviceTransfers(Device& device, Stream& compute, BatchBytes batch, int buckets, int microbatches);
+
+    /// Where kernels find the batch that is being loaded.
+    [[nodiscard]] const std::byte* x() const { return x_.data(); }
+    [[nodiscard]] const std::byte* y() const { return y_.data(); }
+    /// Starts to copy a piece of the batch to its place; what compute launches after `await_samples` finds it
+    /// there.
+    void load(int microbatch, std::span<const std::byte> x, std::span<const std::byte> y,
+              std::span<const std::int64_t, 2> offsets);
+    void await_samples(int microbatch);
+
+    /// Compute has written the last gradient of a bucket.
+    void gradients_ready(int bucket);
+    /// Starts to copy ranges of the gradients to the host; the result tells when they are there.
+    struct Range {
+        float* host = nullptr;
+        float* device = nullptr;
+        std::int64_t elements = 0;
+    };
+    [[nodiscard]] comm::Ready download(int bucket, std::span<const Range> ranges);
+    /// Copies a sum back; compute waits for it.
+    void upload_sum(int bucket, const Range& range);
+
+  private:
+    Stream& compute_;
+    std::unique_ptr<Stream> upload_;
+    std::unique_ptr<Stream> download_;
+    Region x_;
+    Region y_;
+    std::vector<std::unique_ptr<Event>> samples_;    ///< by micro-batch
+    std::vector<std::unique_ptr<Event>> gradients_;  ///< by bucket
+    std::vector<std::unique_ptr<Event>> arrived_;    ///< by bucket: on the host
+    std::vector<std::unique_ptr<Event>> summed_;     ///< by bucket: back on the device
+};
+
+}  // namespace trireme

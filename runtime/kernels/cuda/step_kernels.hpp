@@ -1,0 +1,48 @@
+// What a training step launches beside the kernels of its nodes. All of it is asynchronous on the stream, and
+// none of it needs the host to know how the step went: see StepState. Nothing is launched for empty ranges.
+//
+// Same operands: same bits, and those of the CPU where element arithmetic is concerned (Updater, InPlaceSum,
+// update_running). A loss sum is formed in fp64 in another order than on the CPU.
+#pragma once
+
+#include "runtime/device/device.hpp"
+#include "runtime/exec/in_place_sum.hpp"
+#include "runtime/kernels/cuda/bodies/update.hpp"
+
+namespace trireme::cuda {
+
+/// Device memory of an update beside its arenas.
+struct UpdateMemory {
+    std::byte* tables = nullptr;         ///< UpdatePlan::memory bytes that begin with the plan's image
+    const StepOrders* orders = nullptr;  ///< written by the host before the step
+    const float* status = nullptr;       ///< the summed status words
+    StepState* state = nullptr;
+};
+
+/// A weight as its master lies: [out, in, kernel height, kernel width]. `in`: channels of a group.
+struct WeightShape {
+    std::int64_t out = 0;
+    std::int64_t in = 0;
+    std::int64_t kernel[2] = {1, 1};
+};
+
+/// to[i] += from[i]; 16-bit values are added in fp32 and rounded once.
+void add_in_place(Stream& stream, const InPlaceSum& sum);
+void clear(Stream& stream, float* values, std::int64_t elements);
+/// Status words of a launch's losses (RecordLoss).
+void record_loss(Stream& stream, const RecordLoss& record);
+/// Judges the step and commits it: parameters, optimizer state, moving average, counters and loss scale.
+void update(Stream& stream, const UpdatePlan& plan, const UpdateMemory& memory, const UpdateArenas& arenas);
+/// Running statistics of `norms` batch norms, after update() has judged the step.
+void update_running(Stream& stream, std::int64_t norms, const UpdateRunning& update);
+/// The values of `a` and `b` change places.
+void exchange(Stream& stream, float* a, float* b, std::int64_t elements);
+
+/// Values in another type.
+void cast(Stream& stream, const Source& from, const Sink& to, std::int64_t elements);
+/// Masters as products read them: [out, kernel height, kernel width, in], in any type.
+void pack_weights(Stream& stream, const WeightShape& shape, const float* masters, const Sink& packed);
+/// The way back, for a gradient that a product left in that order.
+void unpack_gradient(Stream& stream, const WeightShape& shape, const Source& packed, float* gradient);
+
+}  // namespace trireme::cuda

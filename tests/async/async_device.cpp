@@ -1,0 +1,195 @@
+#include "tests/async/async_device.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "runtime/core/error.hpp"
+
+namespace trireme::async {
+namespace {
+
+void join(Clock& clock, const Clock& other) {
+    if (clock.size() < other.size()) clock.resize(other.size());
+    for (std::size_t i = 0; i < other.size(); ++i) clock[i] = std::max(clock[i], other[i]);
+}
+
+/// Whether `operation` is among what `clock` knows to have finished.
+bool knows(const Clock& clock, const Operation& operation) {
+    return operation.stream < clock.size() && clock[operation.stream] >= operation.number;
+}
+
+bool overlap(const Access& a, const Access& b) {
+    return a.begin < b.begin + b.size && b.begin < a.begin + a.size;
+}
+
+std::string_view verb(const Access& access) { return access.writes ? "write" : "read"; }
+
+}  // namespace
+
+Schedule::Schedule(std::uint64_t seed, Mutation mutation)
+    : dice_(seed, "asynchronous schedule"), mutation_(mutation) {}
+
+std::size_t Schedule::add_stream() {
+    const std::lock_guard lock(mutex_);
+    queues_.emplace_back();
+    ends_.emplace_back();
+    lengths_.push_back(0);
+    pending_.emplace_back();
+    return queues_.size() - 1;
+}
+
+std::size_t Schedule::append(std::size_t stream, Operation operation) {
+    if (!operation.awaits) judge_waits(stream);
+    operation.stream = stream;
+    operation.number = ++lengths_[stream];
+    operation.clock = ends_[stream];
+    join(operation.clock, hosts_[std::this_thread::get_id()]);
+    if (operation.awaits) join(operation.clock, operations_[*operation.awaits]->clock);
+    operation.clock.resize(std::max(operation.clock.size(), stream + 1));
+    operation.clock[stream] = operation.number;
+    ends_[stream] = operation.clock;
+    compare(operation);
+    const std::size_t index = operations_.size();
+    operations_.push_back(std::make_unique<Operation>(std::move(operation)));
+    queues_[stream].push_back(index);
+    if (!operations_.back()->accesses.empty()) open_.push_back(index);
+    ++findings_.operations;
+    return index;
+}
+
+/// Which of the waits in front of an operation say nothing that the queue, the host and the others do not.
+void Schedule::judge_waits(std::size_t stream) {
+    const Pending pending = std::exchange(pending_[stream], {});
+    for (const auto& [number, awaited] : pending.waits) {
+        Clock without = pending.before;
+        join(without, hosts_[std::this_thread::get_id()]);
+        for (const auto& [other, operation] : pending.waits) {
+            if (other != number) join(without, operations_[operation]->clock);
+        }
+        if (knows(without, *operations_[awaited])) findings_.implied[number] = findings_.waited[number];
+    }
+}
+
+void Schedule::compare(const Operation& operation) {
+    for (const std::size_t index : open_) {
+        const Operation& other = *operations_[index];
+        if (knows(operation.clock, other)) continue;
+        for (const Access& mine : operation.accesses) {
+            for (const Access& its : other.accesses) {
+                if ((!mine.writes && !its.writes) || !overlap(mine, its)) continue;
+                findings_.races.insert(fmt::format("{} of {} and {} of {} are not ordered", verb(its),
+                                                   other.name, verb(mine), operation.name));
+            }
+        }
+    }
+}
+
+void Schedule::launch(std::size_t stream, std::string name, std::vector<Access> accesses,
+                      std::function<void()> run) {
+    const std::lock_guard lock(mutex_);
+    Operation operation;
+    operation.name = std::move(name);
+    operation.accesses = std::move(accesses);
+    operation.run = std::move(run);
+    append(stream, std::move(operation));
+    run_some(below(4));
+}
+
+std::size_t Schedule::mark(std::size_t stream) {
+    const std::lock_guard lock(mutex_);
+    return append(stream, {});
+}
+
+void Schedule::wait(std::size_t stream, std::size_t operation) {
+    const std::lock_guard lock(mutex_);
+    const std::int64_t number = findings_.waits++;
+    const Operation& awaited = *operations_[operation];
+    // What the event stands for is the operation in front of it, on its stream.
+    std::string before = "nothing";
+    for (std::size_t i = 0; i < operation; ++i) {
+        if (operations_[i] != nullptr && operations_[i]->stream == awaited.stream &&
+            !operations_[i]->name.empty())
+            before = operations_[i]->name;
+    }
+    findings_.waited[number] = fmt::format("stream {} waits for {}", stream, before);
+    if (pending_[stream].waits.empty()) pending_[stream].before = ends_[stream];
+    pending_[stream].waits.emplace_back(number, operation);
+    if (mutation_.left_out_wait == number) return;
+    Operation fence;
+    fence.awaits = operation;
+    append(stream, std::move(fence));
+}
+
+void Schedule::run_some(std::uint64_t most) {
+    for (std::uint64_t i = 0; i < most && run_one(); ++i) {
+    }
+}
+
+/// The first operation of a queue that may run, of a queue drawn by the dice; false when none may.
+bool Schedule::run_one() {
+    std::vector<std::size_t> ready;
+    for (std::size_t q = 0; q < queues_.size(); ++q) {
+        if (queues_[q].empty()) continue;
+        const Operation& first = *operations_[queues_[q].front()];
+        if (!first.awaits || operations_[*first.awaits]->done) ready.push_back(q);
+    }
+    if (ready.empty()) return false;
+    std::vector<std::size_t>& queue = queues_[ready[below(ready.size())]];
+    Operation& operation = *operations_[queue.front()];
+    queue.erase(queue.begin());
+    if (operation.run) operation.run();
+    operation.run = nullptr;
+    operation.done = true;
+    return true;
+}
+
+/// This thread knows now that the operation, and all that comes before it, has finished.
+void Schedule::seen(const Operation& operation) { join(hosts_[std::this_thread::get_id()], operation.clock); }
+
+bool Schedule::ask(std::size_t operation) {
+    const std::lock_guard lock(mutex_);
+    run_some(below(3));
+    if (!operations_[operation]->done) return false;
+    seen(*operations_[operation]);
+    return true;
+}
+
+void Schedule::drain(std::size_t stream) {
+    const std::lock_guard lock(mutex_);
+    while (!queues_[stream].empty())
+        ensure(run_one(), "a stream waits for an event that nothing will record");
+    join(hosts_[std::this_thread::get_id()], ends_[stream]);
+    forget_finished();
+}
+
+/// What the draining thread has seen finished is behind everything that it launches later.
+void Schedule::forget_finished() {
+    const Clock& host = hosts_[std::this_thread::get_id()];
+    std::erase_if(open_, [&](std::size_t index) { return knows(host, *operations_[index]); });
+}
+
+Findings Schedule::findings() {
+    const std::lock_guard lock(mutex_);
+    return findings_;
+}
+
+bool AsyncEvent::done() { return schedule_.ask(at()); }
+
+std::size_t AsyncEvent::at() const {
+    ensure(at_.has_value(), "an event is recorded before somebody waits for it");
+    return *at_;
+}
+
+void AsyncStream::record(Event& event) { static_cast<AsyncEvent&>(event).point_at(schedule_.mark(stream_)); }
+
+void AsyncStream::wait(Event& event) { schedule_.wait(stream_, static_cast<AsyncEvent&>(event).at()); }
+
+void AsyncStream::copy(std::byte* to, const std::byte* from, Bytes size) {
+    launch("copy", {{from, size.value, false}, {to, size.value, true}},
+           [=] { std::memcpy(to, from, static_cast<std::size_t>(size.value)); });
+}
+
+}  // namespace trireme::async

@@ -1,0 +1,170 @@
+// A host device that behaves as a GPU does where order is concerned: launches return at once, streams are
+// queues, events order them, and nothing else does. A seeded scheduler runs the queues, delayed and mixed as
+// far as the recorded waits allow; so a wait that is missing shows as a wrong value sooner or later.
+//
+// It also shows as an unordered pair of accesses, at once and whatever the schedule: every operation names
+// the memory that it reads and writes, carries a vector clock (Lamport 1978; Mattern 1989) and is compared
+// with all operations that it may run beside. Two that touch the same bytes, one of them writing, must be
+// ordered by the queues, by events, or by the host: what a thread of the host launches comes after all that
+// this thread has seen finished.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/core/host_memory.hpp"
+#include "runtime/core/philox.hpp"
+#include "runtime/device/device.hpp"
+
+namespace trireme::async {
+
+/// Bytes that an operation touches.
+struct Access {
+    const std::byte* begin = nullptr;
+    std::int64_t size = 0;
+    bool writes = false;
+};
+
+/// By stream: how many of its operations are known to have finished.
+using Clock = std::vector<std::int64_t>;
+
+struct Operation {
+    std::string name;
+    std::vector<Access> accesses;
+    std::function<void()> run;
+    std::size_t stream = 0;
+    std::int64_t number = 0;            ///< in its stream, from 1
+    Clock clock;                        ///< itself included
+    std::optional<std::size_t> awaits;  ///< operation that must have run (a recorded event)
+    bool done = false;
+};
+
+/// What is left out on purpose, to see whether it is missed.
+struct Mutation {
+    std::optional<std::int64_t> left_out_wait;  ///< the so manieth call of Stream::wait
+};
+
+struct Findings {
+    std::set<std::string> races;                  ///< "write of A and read of B are not ordered"
+    std::int64_t waits = 0;                       ///< calls of Stream::wait
+    std::map<std::int64_t, std::string> implied;  ///< waits that the queues and other waits imply, by number
+    std::map<std::int64_t, std::string> waited;   ///< all waits: "stream waits for operation"
+    std::int64_t operations = 0;
+};
+
+/// The queues of one device, and who runs them.
+class Schedule {
+  public:
+    Schedule(std::uint64_t seed, Mutation mutation);
+
+    [[nodiscard]] std::size_t add_stream();
+    void launch(std::size_t stream, std::string name, std::vector<Access> accesses,
+                std::function<void()> run);
+    /// An operation without work, for an event to point at; its index.
+    [[nodiscard]] std::size_t mark(std::size_t stream);
+    void wait(std::size_t stream, std::size_t operation);
+    /// Runs some operations, maybe; true when `operation` has run.
+    [[nodiscard]] bool ask(std::size_t operation);
+    void drain(std::size_t stream);
+    [[nodiscard]] Findings findings();
+
+  private:
+    std::size_t append(std::size_t stream, Operation operation);
+    void compare(const Operation& operation);
+    void judge_waits(std::size_t stream);
+    void run_some(std::uint64_t most);
+    bool run_one();
+    [[nodiscard]] std::uint64_t below(std::uint64_t bound) { return dice_.below(rolls_++, bound); }
+    void seen(const Operation& operation);
+    void forget_finished();
+
+    std::mutex mutex_;
+    RandomStream dice_;
+    std::uint64_t rolls_ = 0;
+    Mutation mutation_;
+    std::vector<std::unique_ptr<Operation>> operations_;
+    std::vector<std::vector<std::size_t>> queues_;  ///< operations of each stream that have not run yet
+    std::vector<Clock> ends_;                       ///< of each stream: clock of what was launched last
+    std::vector<std::int64_t> lengths_;             ///< operations of each stream so far
+    /// The waits of a stream since its last operation, and what was known in front of them.
+    struct Pending {
+        Clock before;
+        std::vector<std::pair<std::int64_t, std::size_t>> waits;  ///< number, operation
+    };
+    std::vector<Pending> pending_;
+    std::map<std::thread::id, Clock> hosts_;  ///< what each thread has seen finished
+    std::vector<std::size_t> open_;           ///< operations that others may still run beside
+    Findings findings_;
+};
+
+class AsyncEvent final : public Event {
+  public:
+    explicit AsyncEvent(Schedule& schedule) : schedule_(schedule) {}
+    [[nodiscard]] bool done() override;
+    void point_at(std::size_t operation) { at_ = operation; }
+    /// Throws InternalError where it was never recorded: a device would not wait at all.
+    [[nodiscard]] std::size_t at() const;
+
+  private:
+    Schedule& schedule_;
+    std::optional<std::size_t> at_;
+};
+
+class AsyncStream final : public Stream {
+  public:
+    explicit AsyncStream(Schedule& schedule) : schedule_(schedule), stream_(schedule.add_stream()) {}
+    ~AsyncStream() override { synchronize(); }
+    void synchronize() override { schedule_.drain(stream_); }
+    void record(Event& event) override;
+    void wait(Event& event) override;
+    void copy(std::byte* to, const std::byte* from, Bytes size) override;
+    void launch(std::string name, std::vector<Access> accesses, std::function<void()> run) {
+        schedule_.launch(stream_, std::move(name), std::move(accesses), std::move(run));
+    }
+
+  private:
+    Schedule& schedule_;
+    std::size_t stream_;
+};
+
+class DeviceMemory final : public MemorySpace {
+  public:
+    [[nodiscard]] MemoryKind kind() const override { return MemoryKind::device; }
+    [[nodiscard]] std::string_view name() const override { return "asynchronous host"; }
+    [[nodiscard]] std::byte* allocate(Bytes size) override { return host_.allocate(size); }
+    void release(std::byte* memory, Bytes size) noexcept override { host_.release(memory, size); }
+
+  private:
+    HostMemory host_;
+};
+
+class AsyncDevice final : public Device {
+  public:
+    explicit AsyncDevice(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
+    [[nodiscard]] std::string kind() const override { return "async"; }
+    [[nodiscard]] std::string describe() const override { return "asynchronous host device"; }
+    [[nodiscard]] MemorySpace& memory() override { return memory_; }
+    [[nodiscard]] MemorySpace& staging() override { return staging_; }
+    [[nodiscard]] bool asynchronous() const override { return true; }
+    [[nodiscard]] std::unique_ptr<Stream> make_stream() override {
+        return std::make_unique<AsyncStream>(*schedule_);
+    }
+    [[nodiscard]] std::unique_ptr<Event> make_event() override {
+        return std::make_unique<AsyncEvent>(*schedule_);
+    }
+
+  private:
+    std::shared_ptr<Schedule> schedule_;
+    DeviceMemory memory_;
+    HostMemory staging_;
+};
+
+}  // namespace trireme::async

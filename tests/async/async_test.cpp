@@ -1,0 +1,193 @@
+// Training steps as an asynchronous device runs them: the lowering with its fused nodes, buffers, streams and
+// waits, and a body for each node. Whatever the schedule, the bits are those of a device that does everything
+// at once; no two accesses are unordered; and every wait is missed when it is left out, unless others imply
+// it.
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "runtime/kernels/reference/reference_provider.hpp"
+#include "tests/async/async_kernels.hpp"
+#include "tests/hostrun/host_cublaslt.hpp"
+#include "tests/hostrun/host_provider.hpp"
+#include "tests/multirank/training_run.hpp"
+
+namespace trireme::async {
+namespace {
+
+/// Products as steps for cuBLASLt, our own bodies, and for convolutions, which are a library's, the
+/// reference.
+std::vector<std::unique_ptr<KernelProvider>> bodies() {
+    std::vector<std::unique_ptr<KernelProvider>> providers;
+    providers.push_back(std::make_unique<hostrun::HostCublaslt>());
+    providers.push_back(std::make_unique<cuda::OwnProvider<hostrun::HostLaunch>>(DeviceModel{}));
+    providers.push_back(std::make_unique<ReferenceProvider>());
+    return providers;
+}
+
+Backend at_once() {
+    Backend backend;
+    backend.device = std::make_unique<hostrun::HostRunDevice>();
+    backend.providers = bodies();
+    return backend;
+}
+
+/// The asynchronous device of each rank, and where its inner kernels run.
+class Ranks {
+  public:
+    Ranks(int ranks, std::uint64_t seed, const Mutation& of_rank_0) {
+        for (int rank = 0; rank < ranks; ++rank) {
+            schedules_.push_back(std::make_shared<Schedule>(
+                seed * static_cast<std::uint64_t>(ranks) + static_cast<std::uint64_t>(rank),
+                rank == 0 ? of_rank_0 : Mutation{}));
+        }
+    }
+    [[nodiscard]] Backend backend(int rank) {
+        Backend backend;
+        backend.device = std::make_unique<AsyncDevice>(schedules_[static_cast<std::size_t>(rank)]);
+        for (auto& inner : bodies())
+            backend.providers.push_back(std::make_unique<AsyncProvider>(std::move(inner), inner_device_));
+        backend.step_kernels = std::make_unique<AsyncStepKernels>();
+        return backend;
+    }
+    [[nodiscard]] Findings findings(int rank) {
+        return schedules_[static_cast<std::size_t>(rank)]->findings();
+    }
+    /// Races of all ranks.
+    [[nodiscard]] std::set<std::string> races() {
+        std::set<std::string> all;
+        for (const auto& schedule : schedules_) all.merge(schedule->findings().races);
+        return all;
+    }
+
+  private:
+    std::vector<std::shared_ptr<Schedule>> schedules_;
+    hostrun::HostRunDevice inner_device_;
+};
+
+class Async : public TrainingTest {
+  protected:
+    static std::vector<std::string> hashes(const std::vector<StepRecord>& steps) {
+        std::vector<std::string> list;
+        for (const StepRecord& record : steps)
+            list.push_back(
+                fmt::format("{} loss {} of {}", record.state_sha256, record.loss_sum, record.samples));
+        return list;
+    }
+    static std::vector<std::string> plain(RunSetup setup) {
+        setup.backend = [](int) { return at_once(); };
+        return hashes(run(setup));
+    }
+    static std::vector<std::string> asynchronous(RunSetup setup, Ranks& ranks) {
+        setup.backend = [&](int rank) { return ranks.backend(rank); };
+        return hashes(run(setup));
+    }
+    static void expect_the_same(const RunSetup& setup, std::uint64_t seeds) {
+        const std::vector<std::string> wanted = plain(setup);
+        std::int64_t operations = 0;
+        for (std::uint64_t seed = 0; seed < seeds && !HasFailure(); ++seed) {
+            Ranks ranks(setup.ranks, seed, {});
+            EXPECT_EQ(asynchronous(setup, ranks), wanted) << "seed " << seed;
+            EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
+            operations += ranks.findings(0).operations;
+        }
+        fmt::print("async: {} on {} ranks, {} seeds, {} operations of rank 0\n", setup.graph().name(),
+                   setup.ranks, seeds, operations);
+    }
+};
+
+RunSetup convnet() { return {.ranks = 2, .batch = 37, .microbatches = 2, .steps = 2, .lr = 0.05}; }
+
+TEST_F(Async, ConvolutionsOnTwoRanks) { expect_the_same(convnet(), 500); }
+
+TEST_F(Async, ResidualNetworkLeafByLeafOnThreeRanks) {
+    RunSetup setup{.ranks = 3, .batch = 20, .steps = 2, .lr = 0.05, .canonical = true};
+    setup.graph = test::tiny_residual;
+    setup.recompute = 2;
+    expect_the_same(setup, 200);
+}
+
+TEST_F(Async, TransformerOnOneRankInBf16) {
+    RunSetup setup{.ranks = 1, .batch = 6, .microbatches = 2, .steps = 2, .lr = 0.1};
+    setup.graph = [] { return layers::store_as_bf16(test::tiny_gpt()).graph; };
+    setup.text = true;
+    expect_the_same(setup, 200);
+}
+
+TEST_F(Async, RanksWithoutSamples) {
+    expect_the_same({.ranks = 5, .batch = 3, .steps = 2, .lr = 0.05}, 100);
+    expect_the_same({.ranks = 4, .batch = 3, .steps = 2, .lr = 0.05, .canonical = true, .wisher = 3}, 100);
+}
+
+/// What an executor that only evaluates says of four samples, at the second of two batches.
+std::vector<float> predicted(Backend backend) {
+    const layers::ModelGraph graph = test::tiny_residual();
+    const Selection selection(graph, backend.providers, SelectionOptions{});
+    const ParallelPlan plan(selection, {.data = 1, .batch = 8}, 1, std::nullopt);
+    ModelState state(graph, plan.buckets(), OptimizerSpec{}, *backend.device);
+    state.initialise(3);
+    auto world = comm::in_process_world(1, comm::CommOptions{});
+    ExecutorParts parts;
+    parts.plan = &plan;
+    parts.state = &state;
+    parts.device = backend.device.get();
+    parts.step_kernels = backend.step_kernels.get();
+    parts.comm = world.front().get();
+    parts.eval_batch = 4;
+    Executor executor(parts);
+    std::vector<float> said;
+    for (const float shift : {0.0F, 0.5F}) {
+        std::vector<float> x(4 * 64);
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) / 17 - shift;
+        const std::vector<std::int32_t> y(4, 1);
+        const auto out = executor.forward({std::as_bytes(std::span(x)), std::as_bytes(std::span(y)), 3});
+        said.assign(out.logits.begin(), out.logits.end());
+        said.insert(said.end(), out.loss.begin(), out.loss.end());
+    }
+    world.front()->finish(Deadline::in_seconds(60));
+    return said;
+}
+
+TEST_F(Async, PredictionsComeBackToTheHost) {
+    const std::vector<float> wanted = predicted(at_once());
+    EXPECT_EQ(wanted.size(), 3U * 5 + 3);
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        Ranks ranks(1, seed, {});
+        EXPECT_EQ(predicted(ranks.backend(0)), wanted) << "seed " << seed;
+        EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
+    }
+}
+
+/// Leaves out one wait after the other.
+TEST_F(Async, EveryWaitIsMissedOrImplied) {
+    constexpr std::uint64_t tries = 5;
+    const std::vector<std::string> wanted = plain(convnet());
+    Ranks whole(2, 0, {});
+    (void)asynchronous(convnet(), whole);
+    const Findings all = whole.findings(0);
+    ASSERT_GT(all.waits, 10);
+    std::int64_t detected = 0;
+    std::int64_t implied = 0;
+    for (std::int64_t wait = 0; wait < all.waits; ++wait) {
+        bool missed = false;
+        for (std::uint64_t seed = 0; seed < tries && !missed; ++seed) {
+            Ranks ranks(2, seed, {.left_out_wait = wait});
+            const bool other_bits = asynchronous(convnet(), ranks) != wanted;
+            missed = other_bits || !ranks.races().empty();
+        }
+        if (missed) {
+            ++detected;
+        } else {
+            ++implied;
+            EXPECT_TRUE(all.implied.contains(wait))
+                << all.waited.at(wait) << " can be left out, and nothing implies it";
+            fmt::print("async: implied by others: {}\n", all.waited.at(wait));
+        }
+    }
+    fmt::print("async: {} waits left out in turn, {} detected, {} implied\n", all.waits, detected, implied);
+}
+
+}  // namespace
+}  // namespace trireme::async

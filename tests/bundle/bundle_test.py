@@ -1,0 +1,85 @@
+"""A bundle runs where nothing of this host is: in a root folder with glibc, a shell, and what the kernel offers."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from tests.support.trireme_cli import BINARY, JOB, REPOSITORY, write_idx
+
+ENVIRONMENT = {"PATH": "/bin", "HOME": "/tmp", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_WAIT_POLICY": "passive"}
+# 66 MB, of which oneDNN's library is 44.
+LARGEST = 75_000_000
+
+
+def foreign_root(folder):
+    """glibc and dash of this host, and no other file of it."""
+    for name in ("bin", "tmp", "proc", "dev", "sys", "bundle", "work"):
+        (folder / name).mkdir(parents=True)
+    files = subprocess.run(["dpkg", "-L", "libc6"], capture_output=True, text=True, check=True).stdout.split()
+    for file in map(pathlib.Path, files):
+        if ".so" in file.name and file.is_file() and "gconv" not in file.parts:
+            target = folder / file.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    shutil.copy(shutil.which("dash"), folder / "bin/sh")
+    return folder
+
+
+class BundleTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if "TRIREME_TEST_ALL" not in os.environ:
+            raise unittest.SkipTest("bundles are tried by tests/run.sh --all")
+        as_root = [] if os.getuid() == 0 else ["--map-root-user"]
+        cls.enter = ["unshare", "--mount", *as_root]
+        if subprocess.run([*cls.enter, "true"], capture_output=True, check=False).returncode != 0:
+            raise unittest.SkipTest("this host lets nobody make a mount namespace")
+        cls._folder = tempfile.TemporaryDirectory(prefix="trireme-bundle-")
+        cls.addClassCleanup(cls._folder.cleanup)
+        cls.top = pathlib.Path(cls._folder.name)
+        cls.root = foreign_root(cls.top / "root")
+        # Made in one place and moved to another: nothing in it may know where it was made.
+        made = cls.top / "made"
+        build = pathlib.Path(BINARY).resolve().parents[1]
+        subprocess.run([REPOSITORY / "cluster/bundle.sh", "--build", build, made], check=True, capture_output=True, text=True)
+        cls.bundle = made.rename(cls.root / "bundle/here")
+
+    def inside(self, command):
+        mounts = " && ".join(f"mount --rbind /{name} {self.root}/{name}" for name in ("proc", "dev", "sys"))
+        script = f"{mounts} && cd / && exec chroot {self.root} /bin/sh -c 'cd /work && {command}'"
+        return subprocess.run([*self.enter, "sh", "-c", script], capture_output=True, text=True, timeout=150, env=dict(ENVIRONMENT, PATH="/usr/sbin:/usr/bin:/sbin:/bin"), check=False)
+
+    def succeed(self, command):
+        done = self.inside(command)
+        self.assertEqual(done.returncode, 0, f"{command}\n{done.stdout}\n{done.stderr}")
+        return done.stdout + done.stderr
+
+    def test_it_trains_and_evaluates_alone_and_under_its_mpirun(self):
+        write_idx(self.root / "work/idx")
+        (self.root / "work/job.cfg").write_text(JOB.format(output="/work/run", data="/work/set"))
+        trireme = "/bundle/here/bin/trireme"
+        self.succeed(f"{trireme} data import --source idx:/work/idx --out /work/set --shards 3")
+        alone = self.succeed(f"{trireme} train job.cfg --job.deterministic canonical")
+        together = self.succeed(f"/bundle/here/bin/mpirun --oversubscribe --bind-to none -n 2 {trireme} train job.cfg --job.deterministic canonical --job.output /work/run2")
+        self.succeed(f"{trireme} eval job.cfg --checkpoint /work/run --split test")
+        hashes = {line for text in (alone, together) for line in text.splitlines() if line.startswith("parameters sha256")}
+        self.assertEqual(len(hashes), 1, alone + together)
+        self.assertNotIn("Sorry!", alone + together)  # Open MPI looked for a file of this host
+
+    def test_programs_start_through_links_and_tell_versions(self):
+        link = self.root / "bin/trireme"
+        link.symlink_to("/bundle/here/bin/trireme")
+        shutil.copy(shutil.which("readlink"), self.root / "bin/readlink")
+        text = self.succeed("trireme version")
+        self.assertIn("onednn", text)
+        self.assertIn("Open MPI", text)
+
+    def test_nothing_outside_is_needed(self):
+        size = sum(file.stat().st_size for file in self.bundle.rglob("*") if file.is_file() and not file.is_symlink())
+        self.assertLess(size, LARGEST)
+        for file in [*self.bundle.glob("libexec/*"), *self.bundle.glob("lib/**/*.so*")]:
+            rpath = subprocess.run(["patchelf", "--print-rpath", file], capture_output=True, text=True, check=True).stdout.strip()
+            self.assertEqual(rpath, "$ORIGIN/../lib" if file.parent.name == "libexec" else "", file)

@@ -1,0 +1,110 @@
+// The GPU as a device: memory, copies, streams and events.
+#include <cstring>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/core/error.hpp"
+#include "tests/gpu/gpu_fixture.hpp"
+
+namespace trireme {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class GpuDevice : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (const std::string reason = gpu::why_skip(); !reason.empty()) GTEST_SKIP() << reason;
+        device_ = std::make_unique<CudaDevice>(0);
+    }
+    std::unique_ptr<CudaDevice> device_;
+};
+
+std::span<std::int32_t> numbers(const Region& region) {
+    return {reinterpret_cast<std::int32_t*>(region.data()), region.bytes().size() / sizeof(std::int32_t)};
+}
+
+constexpr Bytes some(std::int64_t{8} << 20);
+
+TEST_F(GpuDevice, TellsWhatItIs) {
+    EXPECT_EQ(device_->kind(), "cuda");
+    EXPECT_THAT(device_->identity(), StartsWith("GPU-"));
+    EXPECT_EQ(device_->identity(), CudaDevice(0).identity());
+    EXPECT_GE(device_->sm(), 80);
+    EXPECT_THAT(device_->describe(), HasSubstr("sm_"));
+    fmt::print("GPU: {}\n", device_->describe());  // run_all.py reads it
+}
+
+TEST_F(GpuDevice, MemoryIsZeroedAndCopiesComeBack) {
+    const Region there(device_->memory(), some);
+    const Region out(device_->staging(), some);
+    const Region back(device_->staging(), some);
+    const auto stream = device_->make_stream();
+    std::memset(back.data(), 1, back.bytes().size());
+    stream->copy(back.data(), there.data(), some);
+    stream->synchronize();
+    EXPECT_THAT(numbers(back), Each(0));
+    for (std::size_t i = 0; i < numbers(out).size(); ++i) numbers(out)[i] = static_cast<std::int32_t>(i);
+    stream->copy(there.data(), out.data(), some);
+    stream->copy(back.data(), there.data(), some);
+    stream->synchronize();
+    EXPECT_EQ(std::memcmp(out.data(), back.data(), out.bytes().size()), 0);
+}
+
+TEST_F(GpuDevice, EventsOrderStreams) {
+    const Region there(device_->memory(), some);
+    const Region out(device_->staging(), some);
+    const Region back(device_->staging(), some);
+    const auto up = device_->make_stream();
+    const auto down = device_->make_stream();
+    const auto sent = device_->make_event();
+    for (std::int32_t round = 1; round <= 20; ++round) {
+        for (std::int32_t& number : numbers(out)) number = round;
+        up->copy(there.data(), out.data(), some);
+        up->record(*sent);
+        down->wait(*sent);
+        down->copy(back.data(), there.data(), some);
+        down->synchronize();
+        EXPECT_TRUE(sent->done());
+        EXPECT_THAT(numbers(back), Each(round));
+    }
+}
+
+TEST_F(GpuDevice, AnEventThatNobodyRecordedIsAMistake) {
+    const auto stream = device_->make_stream();
+    const auto event = device_->make_event();
+    EXPECT_THROW(stream->wait(*event), InternalError);
+    EXPECT_THROW((void)event->done(), InternalError);
+}
+
+TEST_F(GpuDevice, HostMemoryOfOthersCanBePinned) {
+    std::vector<std::byte> memory(std::size_t{1} << 20, std::byte{7});
+    const Bytes size(static_cast<std::int64_t>(memory.size()));
+    device_->pin(memory.data(), size);
+    const Region there(device_->memory(), size);
+    const auto stream = device_->make_stream();
+    stream->copy(there.data(), memory.data(), size);
+    stream->synchronize();
+    device_->unpin(memory.data());
+}
+
+TEST_F(GpuDevice, WhatItHasNotIsToldWithThePlansFigure) {
+    device_->expect_memory(Bytes(std::int64_t{3} << 50));
+    try {
+        (void)device_->memory().allocate(Bytes(std::int64_t{1} << 50));
+        FAIL() << "no GPU has a pebibyte";
+    } catch (const DeviceError& e) {
+        EXPECT_THAT(e.what(), AllOf(HasSubstr("GPU 0"), HasSubstr("1024.0 TiB"), HasSubstr("are free"),
+                                    HasSubstr("the plan needs 3072.0 TiB")));
+    }
+    const Region small(device_->memory(), some);  // the failure has left nothing behind
+}
+
+}  // namespace
+}  // namespace trireme
