@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runtime/kernels/cudnn/graph_provider.hpp"
+#include "runtime/kernels/cuda/nodes/graph_provider.hpp"
 #include "tests/hostrun/host_launch.hpp"
 #include "tests/parity/expectations.hpp"
 #include "tests/support/host_graphs.hpp"
@@ -46,17 +46,6 @@ struct HostRun {
     HostCudnn provider;
 };
 
-bool is_16_bit(const OpCase& op_case) {
-    return is_half(op_case.input_dtype) || is_half(op_case.output_dtype);
-}
-
-/// cuDNN writes the gradient of a weight in the type of its operands.
-parity::Tolerance tolerance_with_rounded_weights(const OpCase& op_case) {
-    parity::Tolerance tolerance = parity::tolerance_of(op_case);
-    if (is_16_bit(op_case)) tolerance.param_gradient += tolerance.forward;
-    return tolerance;
-}
-
 void check(HostRun& host, const std::vector<OpCase>& cases) {
     for (const OpCase& op_case : cases) {
         for (const std::int64_t batch : op_case.batches) {
@@ -64,7 +53,7 @@ void check(HostRun& host, const std::vector<OpCase>& cases) {
             KernelBench bench(host.backend, host.provider, op_case, batch, 1);
             ASSERT_EQ(bench.refusal(), "");
             ++census().cases;
-            parity::expect_parity(bench, tolerance_with_rounded_weights(op_case));
+            parity::expect_parity(bench, op_case);
             host.device->order = Order::scattered;
             const parity::Results scattered = bench.train();
             host.device->order = Order::ascending;

@@ -11,9 +11,7 @@ namespace trireme::parity {
 /// Every element within `tolerance` times the largest magnitude of the reference's tensor; NaN is never near.
 void expect_near(std::string_view what, const std::vector<double>& got, const std::vector<double>& want,
                  double tolerance);
-/// Training, evaluation and training as a first layer, next to the reference.
-void expect_parity(KernelBench& bench, const Tolerance& tolerance);
-/// The same within tolerance_of the case.
+/// Training, evaluation and training as a first layer, next to the reference within tolerance_of the case.
 void expect_parity(KernelBench& bench, const OpCase& op_case);
 /// Two runs gave the same bits.
 void expect_same_bits(const Results& once, const Results& again);

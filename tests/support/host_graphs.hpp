@@ -11,7 +11,7 @@
 
 #include "runtime/core/error.hpp"
 #include "runtime/device/device.hpp"
-#include "runtime/kernels/cudnn/graph_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
 #include "tests/support/memory_values.hpp"
 
 namespace trireme::testing {

@@ -36,7 +36,7 @@ std::string reasons_in(std::string_view message) {
         if (is_step || std::find(reasons.begin(), reasons.end(), reason) != reasons.end()) continue;
         reasons.push_back(reason);
     }
-    if (reasons.empty()) return split(message, '\n').front();
+    if (reasons.empty()) return std::string(trim(message.substr(0, message.find('\n'))));
     std::string text = reasons.front();
     for (std::size_t i = 1; i < reasons.size(); ++i) text += "; " + reasons[i];
     return text;

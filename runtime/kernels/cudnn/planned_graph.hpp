@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/kernels/cudnn/graph_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
 #include "runtime/kernels/rules/cudnn_graphs.hpp"
 
 struct cudnnContext;

@@ -2,7 +2,7 @@
 // they lie; nothing is copied. `saved` holds the logarithm of each row's softmax sum.
 #pragma once
 
-#include "runtime/kernels/cudnn/graph_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
 #include "runtime/kernels/rules/cudnn_plans.hpp"
 
 namespace trireme::cudnn {

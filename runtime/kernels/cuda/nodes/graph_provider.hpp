@@ -1,8 +1,8 @@
 // Offers what the rules take as kernels over the two policies of graph_kernels.hpp.
 #pragma once
 
-#include "runtime/kernels/cudnn/attention_kernels.hpp"
-#include "runtime/kernels/cudnn/conv_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/graph_attention.hpp"
+#include "runtime/kernels/cuda/nodes/graph_convolution.hpp"
 #include "runtime/kernels/rules/cudnn_rules.hpp"
 
 namespace trireme::cudnn {

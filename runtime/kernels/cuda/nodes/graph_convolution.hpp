@@ -4,7 +4,7 @@
 
 #include "runtime/kernels/cuda/bodies/column_sums.hpp"
 #include "runtime/kernels/cuda/bodies/elementwise.hpp"
-#include "runtime/kernels/cudnn/graph_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
 #include "runtime/kernels/rules/cudnn_plans.hpp"
 
 namespace trireme::cudnn {
