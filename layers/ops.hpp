@@ -14,6 +14,9 @@ namespace trireme::layers {
 enum class Activation { none, relu };
 
 /// out[y, x, o] = sum over i, ky, kx of in[y s - p + ky d, x s - p + kx d, i] w[o, i, ky, kx] (+ b[o]).
+///
+/// With `residual` a second input, of the output's shape, is added to that, and with an activation that is
+/// applied to the sum: activation(out + residual).
 struct Conv2d {
     std::int64_t out_channels = 0;
     std::array<std::int64_t, 2> kernel{1, 1};
@@ -22,7 +25,8 @@ struct Conv2d {
     std::array<std::int64_t, 2> dilation{1, 1};
     std::int64_t groups = 1;
     bool bias = false;                         ///< parameter 1 is then the bias [out]
-    Activation activation = Activation::none;  ///< set by the fusion rewrite only
+    bool residual = false;                     ///< set by the fusion rewrite only, and so is
+    Activation activation = Activation::none;  ///< the activation
     bool operator==(const Conv2d&) const = default;
 };
 

@@ -84,7 +84,8 @@ set_up=(cluster/install-deps.sh)
 "${set_up[@]}" || broken_steps+=("set-up")
 
 if build release all; then
-    run_tests release release -L "$shared_labels" --parallel "$jobs"
+    # Fuzzing is for asan, which sees more.
+    run_tests release release -L "$shared_labels" -E Fuzz --parallel "$jobs"
     run_tests release-processes release -LE "$shared_labels"
 fi
 if build asan tests_unit tests_multirank; then run_tests asan asan --parallel "$jobs"; fi

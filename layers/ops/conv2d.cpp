@@ -10,6 +10,7 @@ std::string attributes(const Conv2d& op) {
         "out_channels={}, kernel={}, stride={}, padding={}, dilation={}, groups={}", op.out_channels,
         str(op.kernel), str(op.stride), str(op.padding), str(op.dilation), op.groups);
     if (op.bias) text += ", bias";
+    if (op.residual) text += ", residual";
     if (op.activation == Activation::relu) text += ", activation=relu";
     return text;
 }
@@ -26,7 +27,9 @@ Shape infer(const Conv2d& op, const Shapes& inputs) {
                         op.groups, in[2], in.str(), op.out_channels));
     }
     const Pair out = slide("conv2d", in, op.kernel, op.stride, op.padding, op.dilation);
-    return {out[0], out[1], op.out_channels};
+    Shape output{out[0], out[1], op.out_channels};
+    if (op.residual) check_residual("conv2d", inputs[1], "output", output);
+    return output;
 }
 
 std::vector<ParamSpec> params(const Conv2d& op, const Shape& input, const std::string& node) {
@@ -37,17 +40,19 @@ std::vector<ParamSpec> params(const Conv2d& op, const Shape& input, const std::s
     return specs;
 }
 
-Cost cost(const Conv2d& op, const Shape& input, const Shape& output) {
+Cost cost(const Conv2d& op, const Shapes& inputs, const Shape& output) {
+    const Shape& input = inputs.front();
     const std::int64_t group_channels = input[2] / op.groups;
     const double taps = static_cast<double>(group_channels * op.kernel[0] * op.kernel[1]);
     const double outputs = static_cast<double>(output.elements().value);
     const double products = 2 * taps * outputs;
     const double epilogue = epilogue_flops(op.bias, op.activation, output);
+    const double residual = op.residual ? outputs : 0;  // its gradient passes unchanged
     const double weights = taps * static_cast<double>(op.out_channels);
-    return {.forward_flops = products + epilogue,
+    return {.forward_flops = products + epilogue + residual,
             .backward_input_flops = products,
             .backward_weight_flops = products + epilogue,
-            .activation_bytes = activation_bytes(input, output),
+            .activation_bytes = activation_bytes(input, output) + 4 * residual,
             .weight_bytes = 4 * (weights + (op.bias ? static_cast<double>(op.out_channels) : 0))};
 }
 

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "layers/ops/rules.hpp"
-#include "runtime/core/error.hpp"
 
 namespace trireme::layers::rules {
 namespace {
@@ -37,11 +36,7 @@ Shape infer(const BatchNorm& op, const Shapes& inputs) {
     check_eps("batch_norm", op.eps);
     check_number("batch_norm", "momentum", op.momentum, op.momentum >= 0 && op.momentum <= 1,
                  "from 0 to 1: the weight of a step in the running statistics");
-    if (op.residual && inputs[1] != inputs.front()) {
-        throw ConfigError(fmt::format(
-            "batch_norm: the residual has shape {}, but the input has {}: both must have one shape",
-            inputs[1].str(), inputs.front().str()));
-    }
+    if (op.residual) check_residual("batch_norm", inputs[1], "input", inputs.front());
     return inputs.front();
 }
 

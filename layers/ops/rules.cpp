@@ -61,6 +61,14 @@ void check_rank(std::string_view op, const Shape& input, int rank, std::string_v
                                   input.str(), input.rank(), rank, meaning));
 }
 
+void check_residual(std::string_view op, const Shape& residual, std::string_view what, const Shape& shape) {
+    if (residual == shape) return;
+    throw ConfigError(fmt::format(
+        "{}: the residual has shape {}, but the {} has {}: both must have one shape; let a convolution bring "
+        "the branches together",
+        op, residual.str(), what, shape.str()));
+}
+
 Pair slide(std::string_view op, const Shape& input, const Pair& kernel, const Pair& stride,
            const Pair& padding, const Pair& dilation) {
     check_range(op, "kernel", kernel, 1, max_window);

@@ -78,6 +78,7 @@ template <class O>
 }
 
 /// How many tensors the op reads, at least.
+[[nodiscard]] constexpr std::size_t input_count(const Conv2d& op) { return op.residual ? 2 : 1; }
 [[nodiscard]] constexpr std::size_t input_count(const BatchNorm& op) { return op.residual ? 2 : 1; }
 template <class O>
 [[nodiscard]] constexpr std::size_t input_count(const O&) {
@@ -145,7 +146,7 @@ template <class O>
     return 0;
 }
 
-[[nodiscard]] Cost cost(const Conv2d& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const Conv2d& op, const Shapes& inputs, const Shape& output);
 [[nodiscard]] Cost cost(const Linear& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const Bias& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const Relu& op, const Shape& input, const Shape& output);
@@ -219,6 +220,8 @@ void check_number(std::string_view op, std::string_view attribute, double value,
 void check_last_axis(std::string_view op, const Shape& input, std::string_view meaning);
 /// Throws ConfigError unless `input` has the given rank; `meaning` says what the axes are.
 void check_rank(std::string_view op, const Shape& input, int rank, std::string_view meaning);
+/// Throws ConfigError unless a fused residual has the given shape, which `what` says the tensor of.
+void check_residual(std::string_view op, const Shape& residual, std::string_view what, const Shape& shape);
 /// Height and width of what a sliding window gives, rounded down. Throws ConfigError where the window does
 /// not fit in the padded input.
 [[nodiscard]] Pair slide(std::string_view op, const Shape& input, const Pair& kernel, const Pair& stride,

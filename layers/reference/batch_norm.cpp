@@ -66,9 +66,9 @@ void run(const BatchNorm& op, const Extents& e, const ForwardIo& io) {
             const std::size_t at = i * channels.count + c;
             const double normalised = (io.inputs[0][at] - m.mean) * m.inverse_deviation;
             io.output[at] = normalised * io.params[0][c] + io.params[1][c];
-            if (op.residual) io.output[at] += io.inputs[1][at];
         }
     }
+    if (op.residual) add_residual(io);
     finish_sums(op.activation, io.output);
 }
 
@@ -81,9 +81,7 @@ void run_back(const BatchNorm& op, const Extents& e, const BackwardIo& io) {
     const std::span<double> d_weight = wanted(io.d_params, 0);
     const std::span<double> d_bias = wanted(io.d_params, 1);
     const std::vector<double> gradient = before_activation(op.activation, io);
-    if (const std::span<double> d_residual = wanted(io.d_inputs, 1); !d_residual.empty()) {
-        std::copy(gradient.begin(), gradient.end(), d_residual.begin());
-    }
+    give_residual(gradient, io);
     for (std::size_t c = 0; c < channels.count; ++c) {
         const Moments m = moments_of(op, channels, c, io);
         const auto normalised = [&](std::size_t at) {

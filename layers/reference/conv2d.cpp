@@ -75,12 +75,14 @@ void run(const Conv2d& op, const Extents& e, const ForwardIo& io) {
             }
         }
     });
+    if (op.residual) add_residual(io);
     finish_sums(op.activation, io.output);
 }
 
 void run_back(const Conv2d& op, const Extents& e, const BackwardIo& io) {
     const Geometry g = geometry_of(op, e);
     const std::vector<double> gradient = before_activation(op.activation, io);
+    give_residual(gradient, io);
     const std::span<double> d_input = wanted(io.d_inputs, 0);
     const std::span<double> d_weight = wanted(io.d_params, 0);
     std::fill(d_input.begin(), d_input.end(), 0.0);

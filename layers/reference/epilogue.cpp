@@ -11,6 +11,10 @@ void start_sums(bool bias, const ForwardIo& io) {
     for (std::size_t i = 0; i < io.output.size(); ++i) io.output[i] = b[i % b.size()];
 }
 
+void add_residual(const ForwardIo& io) {
+    for (std::size_t i = 0; i < io.output.size(); ++i) io.output[i] += io.inputs[1][i];
+}
+
 void finish_sums(Activation activation, std::span<double> output) {
     if (activation == Activation::none) return;
     for (double& y : output) y = std::max(y, 0.0);
@@ -23,6 +27,11 @@ std::vector<double> before_activation(Activation activation, const BackwardIo& i
         if (!(io.output[i] > 0)) gradient[i] = 0;
     }
     return gradient;
+}
+
+void give_residual(std::span<const double> gradient, const BackwardIo& io) {
+    const std::span<double> d_residual = wanted(io.d_inputs, 1);
+    if (!d_residual.empty()) std::copy(gradient.begin(), gradient.end(), d_residual.begin());
 }
 
 void sum_columns(std::span<const double> d_output, std::span<double> d_bias) {

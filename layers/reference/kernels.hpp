@@ -80,9 +80,14 @@ void run_back(const FeedForward& op, const Extents& extents, const BackwardIo& i
 
 /// Writes the bias in front of the sums and applies the activation behind them, for ops that carry both.
 void start_sums(bool bias, const ForwardIo& io);
+/// Adds the second input, which has the output's shape.
+void add_residual(const ForwardIo& io);
 void finish_sums(Activation activation, std::span<double> output);
 /// The gradient in front of a fused activation, from the gradient and the values behind it.
 [[nodiscard]] std::vector<double> before_activation(Activation activation, const BackwardIo& io);
+/// The gradient of a second input that was added: that in front of the activation. Nothing where it is not
+/// wanted, or where the node has one input.
+void give_residual(std::span<const double> gradient, const BackwardIo& io);
 /// The gradient of a bias along the last axis: the column sums of d_output.
 void sum_columns(std::span<const double> d_output, std::span<double> d_bias);
 

@@ -4,38 +4,35 @@
 namespace trireme::layers {
 namespace {
 
-/// What becomes of one node: the op and parameters it has afterwards, and the nodes that it swallows.
+/// What becomes of one node: the op, inputs and parameters it has afterwards, and the nodes that it swallows.
 struct Fusion {
     Op op;
+    std::vector<TensorId> inputs;
     std::vector<ParamId> params;
     std::vector<NodeId> swallowed;
 };
 
 template <class O>
-Fusion fuse_from(const ModelGraph& graph, const Node& node, O op) {
-    Fusion fusion{op, node.params, {}};
-    if (op.activation != Activation::none) return fusion;
-    TensorId end = node.output;
-    if (!op.bias) {
-        const auto bias = single_reader<Bias>(graph, end);
-        if (!bias) return fusion;
-        op.bias = true;
-        fusion.params.push_back(graph.node(*bias).params.front());
-        fusion.swallowed.push_back(*bias);
-        end = graph.node(*bias).output;
+Fusion fuse_from(const ModelGraph& graph, const GraphCopy& copy, const Node& node, O op) {
+    Fusion fusion{op, node.inputs, node.params, {}};
+    Tail tail(copy, graph, node);
+    const bool adds_residual = node.inputs.size() > 1;  // behind which there is no place for a bias
+    if (!op.bias && !adds_residual && op.activation == Activation::none) {
+        if (const Node* bias = tail.take<Bias>(); bias != nullptr) {
+            op.bias = true;
+            fusion.params.push_back(bias->params.front());
+        }
     }
-    if (const auto relu = single_reader<Relu>(graph, end)) {
-        op.activation = Activation::relu;
-        fusion.swallowed.push_back(*relu);
-    }
+    fuse_residual_and_relu(tail, op, fusion.inputs);
     fusion.op = op;
+    fusion.swallowed = tail.swallowed();
     return fusion;
 }
 
-Fusion fusion_of(const ModelGraph& graph, const Node& node) {
-    if (const auto* conv = std::get_if<Conv2d>(&node.op)) return fuse_from(graph, node, *conv);
-    if (const auto* linear = std::get_if<Linear>(&node.op)) return fuse_from(graph, node, *linear);
-    return {node.op, node.params, {}};
+Fusion fusion_of(const ModelGraph& graph, const GraphCopy& copy, const Node& node) {
+    if (const auto* conv = std::get_if<Conv2d>(&node.op)) return fuse_from(graph, copy, node, *conv);
+    if (const auto* linear = std::get_if<Linear>(&node.op)) return fuse_from(graph, copy, node, *linear);
+    return {node.op, node.inputs, node.params, {}};
 }
 
 }  // namespace
@@ -45,8 +42,8 @@ Rewritten fuse_bias_activation(const ModelGraph& graph) {
     std::vector<std::string> lines;
     for (const Node& node : graph.nodes()) {
         if (copy.is_done(node)) continue;
-        const Fusion fusion = fusion_of(graph, node);
-        copy.add(node, fusion.op, node.inputs, fusion.params, fusion.swallowed);
+        const Fusion fusion = fusion_of(graph, copy, node);
+        copy.add(node, fusion.op, fusion.inputs, fusion.params, fusion.swallowed);
         if (!fusion.swallowed.empty()) {
             lines.push_back("fuse_bias_activation: " + fusion_line(graph, node, fusion.op, fusion.swallowed));
         }

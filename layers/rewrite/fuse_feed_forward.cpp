@@ -26,27 +26,25 @@ const Linear* lone_linear(const ModelGraph& graph, const Node& node) {
     return std::any_of(graph.nodes().begin(), graph.nodes().end(), shares) ? nullptr : linear;
 }
 
-std::optional<FeedForwardFusion> feed_forward_fusion_of(const ModelGraph& graph, const Node& node) {
+std::optional<FeedForwardFusion> feed_forward_fusion_of(const ModelGraph& graph, const GraphCopy& copy,
+                                                        const Node& node) {
     const Linear* first = lone_linear(graph, node);
     if (first == nullptr) return std::nullopt;
     FeedForwardFusion fusion{{.hidden_features = first->out_features}, node.params, {}};
-    TensorId end = node.output;
+    Tail tail(copy, graph, node);
     if (first->activation == Activation::relu) {
         fusion.op.activation_inside = HiddenActivation::relu;
     } else {
-        const auto gelu = single_reader<Gelu>(graph, end);
-        if (!gelu || !std::get<Gelu>(graph.node(*gelu).op).tanh) return std::nullopt;
-        fusion.swallowed.push_back(*gelu);
-        end = graph.node(*gelu).output;
+        const Node* gelu = tail.take<Gelu>();
+        if (gelu == nullptr || !std::get<Gelu>(gelu->op).tanh) return std::nullopt;
     }
-    const auto next = single_reader<Linear>(graph, end);
-    if (!next) return std::nullopt;
-    const Node& last = graph.node(*next);
-    const Linear* second = lone_linear(graph, last);
+    const Node* last = tail.take<Linear>();
+    if (last == nullptr) return std::nullopt;
+    const Linear* second = lone_linear(graph, *last);
     if (second == nullptr || second->activation != Activation::none) return std::nullopt;
     fusion.op.out_features = second->out_features;
-    fusion.params.insert(fusion.params.end(), last.params.begin(), last.params.end());
-    fusion.swallowed.push_back(*next);
+    fusion.params.insert(fusion.params.end(), last->params.begin(), last->params.end());
+    fusion.swallowed = tail.swallowed();
     return fusion;
 }
 
@@ -57,7 +55,7 @@ Rewritten fuse_feed_forward(const ModelGraph& graph) {
     std::vector<std::string> lines;
     for (const Node& node : graph.nodes()) {
         if (copy.is_done(node)) continue;
-        const std::optional<FeedForwardFusion> fusion = feed_forward_fusion_of(graph, node);
+        const std::optional<FeedForwardFusion> fusion = feed_forward_fusion_of(graph, copy, node);
         if (!fusion) {
             copy.add(node);
             continue;

@@ -1,5 +1,7 @@
 #include "layers/rewrite/graph_copy.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace trireme::layers {
@@ -31,6 +33,31 @@ void GraphCopy::add(const Node& node, const Op& op, const std::vector<TensorId>&
     if (!is_view(op) && dtype != to_.tensor(output).dtype) to_.store_as(output, dtype);
     moved_[static_cast<std::size_t>(node.output)] = output;
     for (NodeId id : swallowed) moved_[static_cast<std::size_t>(from_.node(id).output)] = output;
+}
+
+std::optional<NodeId> Tail::only_reader() const {
+    const std::vector<NodeId> readers = graph_.readers_of(end_);
+    if (readers.size() != 1) return std::nullopt;
+    return readers.front();
+}
+
+const Node* Tail::swallow(NodeId id) {
+    swallowed_.push_back(id);
+    end_ = graph_.node(id).output;
+    return &graph_.node(id);
+}
+
+std::optional<TensorId> Tail::take_residual() {
+    const std::optional<NodeId> reader = only_reader();
+    if (!reader || !std::holds_alternative<Add>(graph_.node(*reader).op)) return std::nullopt;
+    const std::vector<TensorId>& summands = graph_.node(*reader).inputs;
+    if (summands.size() != 2) return std::nullopt;
+    const TensorId other = summands[0] == end_ ? summands[1] : summands[0];
+    const bool read_already =
+        std::find(node_.inputs.begin(), node_.inputs.end(), other) != node_.inputs.end();
+    if (copy_.moved(other) == -1 || read_already) return std::nullopt;
+    swallow(*reader);
+    return other;
 }
 
 std::string fusion_line(const ModelGraph& graph, const Node& node, const Op& op,

@@ -34,13 +34,48 @@ class GraphCopy {
     std::vector<TensorId> moved_;
 };
 
-/// The only reader of `id`, if its op is an `O`.
+/// The nodes behind one node that it swallows, taken one after the other; each must be the only reader of
+/// what is in front of it, since that exists no more afterwards.
+class Tail {
+  public:
+    /// Both must outlive it; `copy` holds what stands in front of `node`.
+    Tail(const GraphCopy& copy, const ModelGraph& graph, const Node& node)
+        : copy_(copy), graph_(graph), node_(node), end_(node.output) {}
+
+    /// The next node, if its op is an `O`; null, and nothing is taken, otherwise.
+    template <class O>
+    const Node* take() {
+        const std::optional<NodeId> reader = only_reader();
+        return reader && std::holds_alternative<O>(graph_.node(*reader).op) ? swallow(*reader) : nullptr;
+    }
+    /// The next node, if it adds one other tensor, which is given back. That must be there before the node,
+    /// and must not be an input of it already: a node reads no tensor twice.
+    std::optional<TensorId> take_residual();
+
+    [[nodiscard]] const std::vector<NodeId>& swallowed() const { return swallowed_; }
+
+  private:
+    [[nodiscard]] std::optional<NodeId> only_reader() const;
+    const Node* swallow(NodeId id);
+
+    const GraphCopy& copy_;
+    const ModelGraph& graph_;
+    const Node& node_;
+    TensorId end_;
+    std::vector<NodeId> swallowed_;
+};
+
+/// What stands behind all sums that a node forms, in this order: the addition of a residual, which becomes
+/// the last of `inputs`, where the op has one, and a relu.
 template <class O>
-[[nodiscard]] std::optional<NodeId> single_reader(const ModelGraph& graph, TensorId id) {
-    const std::vector<NodeId> readers = graph.readers_of(id);
-    if (readers.size() != 1 || !std::holds_alternative<O>(graph.node(readers.front()).op))
-        return std::nullopt;
-    return readers.front();
+void fuse_residual_and_relu(Tail& tail, O& op, std::vector<TensorId>& inputs) {
+    if (op.activation != Activation::none) return;
+    if constexpr (requires { op.residual; }) {
+        const std::optional<TensorId> residual = op.residual ? std::nullopt : tail.take_residual();
+        if (residual) inputs.push_back(*residual);
+        op.residual = op.residual || residual;
+    }
+    if (tail.take<Relu>() != nullptr) op.activation = Activation::relu;
 }
 
 /// "conv1 takes in conv1_bias and relu1: conv2d(...)"

@@ -15,13 +15,19 @@ struct Rewritten {
     std::vector<std::string> lines;  ///< what was done, a line each, for `inspect`; empty: nothing
 };
 
-/// A conv2d or linear node without bias, then a bias, then (optionally) a relu, become one node:
+/// A conv2d or linear node, then (each optionally) a bias, for a conv2d the addition of one other tensor, and
+/// a relu, become one node:
 ///
 ///     conv1 --> conv1_bias --> relu1 -->       ==>       conv1 (bias, activation=relu) -->
 ///
-/// Only where each inner tensor has a single reader, since it exists no more afterwards. A node that has its
-/// bias already takes the relu alone. The fused node and its output tensor have the name of the first node;
-/// all other names stay. Floating-point results are those of the separate nodes.
+///     conv2 --> conv2_bias --> add --> relu2 -->  ==>    conv2 (bias, residual, activation=relu) -->
+///     shortcut -----------------/                        shortcut -/
+///
+/// Only where each inner tensor has a single reader, since it exists no more afterwards. The other tensor
+/// must be made before the convolution, and must not be its input: of two convolutions that are added the one
+/// that comes later takes the addition. The fused node and its output tensor have the name of the first node;
+/// all other names stay. Floating-point results are those of the separate nodes, but for a residual, which
+/// kernels may add in another place of the sum.
 [[nodiscard]] Rewritten fuse_bias_activation(const ModelGraph& graph);
 
 /// A batch norm, then (optionally) the addition of one other tensor, then (optionally) a relu, become one
@@ -31,8 +37,8 @@ struct Rewritten {
 ///     shortcut -/                                        shortcut -/
 ///
 /// Only where each inner tensor has a single reader. Where both sides of the addition are batch norms, the
-/// one that comes later takes it, because the other tensor must be there before. Names, floating-point
-/// results: as above.
+/// one that comes later takes it, because the other tensor must be there before. Names: as above;
+/// floating-point results are those of the separate nodes.
 [[nodiscard]] Rewritten fuse_batch_norm(const ModelGraph& graph);
 
 /// All fusions: what a job runs.

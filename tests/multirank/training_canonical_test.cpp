@@ -56,6 +56,21 @@ TEST_F(TrainingTest, CanonicalBitsWithBatchNormResidualAndDropout) {
     }
 }
 
+TEST_F(TrainingTest, CanonicalBitsWithResidualsOfConvolutions) {
+    std::vector<std::string> first;
+    for (int ranks : {1, 3, 4}) {
+        const auto mine = hashes(run({.ranks = ranks,
+                                      .batch = 37,
+                                      .steps = 6,
+                                      .lr = 0.05,
+                                      .device = "cpu",
+                                      .canonical = true,
+                                      .graph = test::tiny_conv_residual_fused}));
+        if (first.empty()) first = mine;
+        EXPECT_EQ(mine, first) << ranks << " ranks";
+    }
+}
+
 TEST_F(TrainingTest, CanonicalBitsInBf16) {
     std::vector<std::string> first;
     for (int ranks : {1, 3, 4}) {

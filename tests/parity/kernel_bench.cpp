@@ -11,6 +11,7 @@
 #include "runtime/core/bfloat16.hpp"
 #include "runtime/core/float16.hpp"
 #include "runtime/core/philox.hpp"
+#include "tests/support/side_op.hpp"
 
 namespace trireme::parity {
 namespace {
@@ -137,9 +138,9 @@ layers::ModelGraph graph_of(const OpCase& op_case) {
         graph.store_as(inputs.front(), op_case.input_dtype);
     }
     for (const Shape& more : op_case.more_inputs) {
-        const layers::Linear side{.out_features = more.dims().back()};
+        const layers::Op side = test::side_of(op_case.op, more.dims().back());
         inputs.push_back(graph.add(fmt::format("side{}", inputs.size()), side, {graph.input()}));
-        graph.store_as(inputs.back(), op_case.input_dtype);
+        graph.store_as(inputs.back(), op_case.more_dtype.value_or(op_case.input_dtype));
     }
     if (layers::is_loss(op_case.op)) inputs.push_back(graph.target());
     const layers::TensorId output = graph.add("op", op_case.op, inputs);

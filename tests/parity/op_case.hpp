@@ -1,6 +1,7 @@
 // One op with its shapes, and how near to the reference its kernels must come.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,13 +24,14 @@ struct OpCase {
     Shape input;
     std::vector<std::int64_t> batches{1, 3, 16};
     Values values = Values::plain;
-    std::vector<Shape> more_inputs = {};  ///< behind the first, for ops that join several
+    std::vector<Shape> more_inputs = {};  ///< behind the first, for ops that join several or add a residual
     /// How activations and their gradients are stored; class indices are what they are.
     DType input_dtype = DType::f32;
     DType output_dtype = DType::f32;
     /// Parameters are fp32 with values of this type: a product that rounds them to it then has the same kinks
     /// as the reference, where an op has some inside.
     DType param_values = DType::f32;
+    std::optional<DType> more_dtype = {};  ///< of the further inputs, where it is not that of the first
 
     [[nodiscard]] std::string name() const;
 };
@@ -53,7 +55,7 @@ struct Tolerance {
 /// rounds the weights of attention to 16 bits in front of their product with the values.
 [[nodiscard]] Tolerance tolerance_of(const OpCase& op_case, std::string_view provider = {});
 /// The cases with their activations stored as `half`, bf16 or fp16: on both sides, on the output's alone (a
-/// first layer reads fp32 samples), on the inputs' alone (logits).
+/// first layer reads fp32 samples), on the inputs' alone (logits); with further inputs, in every mix.
 [[nodiscard]] std::vector<OpCase> stored_as(DType half, const std::vector<OpCase>& cases);
 
 [[nodiscard]] std::vector<OpCase> convolution_cases();

@@ -12,7 +12,16 @@ using layers::Linear;
 using layers::Pool2d;
 using layers::PoolKind;
 
-/// Bare, with bias, and with bias and relu: the three forms that graphs have before and after the fusion.
+/// A convolution that adds a residual, which has the shape of its output.
+OpCase with_residual(Conv2d op, const Shape& input, const std::vector<std::int64_t>& batches) {
+    op.residual = false;
+    const Shape output = layers::infer_shape(op, {input});
+    op.residual = true;
+    return {op, input, batches, Values::plain, {output}};
+}
+
+/// Bare, with bias, with bias and relu, and a convolution with all that it can take in: the forms that graphs
+/// have before and after the fusion.
 template <class O>
 void add_forms(std::vector<OpCase>& cases, O op, const Shape& input,
                const std::vector<std::int64_t>& batches) {
@@ -21,6 +30,7 @@ void add_forms(std::vector<OpCase>& cases, O op, const Shape& input,
     cases.push_back({op, input, batches});
     op.activation = Activation::relu;
     cases.push_back({op, input, batches});
+    if constexpr (requires { op.residual; }) cases.push_back(with_residual(op, input, {batches.back()}));
 }
 
 struct ToleranceOf {
@@ -59,13 +69,17 @@ std::string OpCase::name() const {
     std::string text =
         fmt::format("{}({}) of {}", layers::name_of(op), layers::attributes_of(op), input.str());
     for (const Shape& more : more_inputs) text += " and " + more.str();
+    if (more_dtype) text += fmt::format(" in {}", trireme::name_of(*more_dtype));
     return text + fmt::format(", {} to {}", trireme::name_of(input_dtype), trireme::name_of(output_dtype));
 }
 
 Tolerance tolerance_of(const OpCase& op_case, std::string_view provider) {
     Tolerance tolerance = std::visit(ToleranceOf{}, op_case.op);
-    const bool in_bf16 = op_case.input_dtype == DType::bf16 || op_case.output_dtype == DType::bf16;
-    if (!in_bf16 && !is_half(op_case.input_dtype) && !is_half(op_case.output_dtype)) return tolerance;
+    const auto is_in = [&](DType dtype) {
+        return op_case.input_dtype == dtype || op_case.output_dtype == dtype || op_case.more_dtype == dtype;
+    };
+    const bool in_bf16 = is_in(DType::bf16);
+    if (!in_bf16 && !is_in(DType::f16)) return tolerance;
     const double rounded_once = in_bf16 ? 4e-3 : 5e-4;
     const double rounded_products = in_bf16 ? 1e-2 : 1.25e-3;
     const double rounding = layers::multiplies_weight(op_case.op) ? rounded_products : rounded_once;
@@ -99,6 +113,13 @@ std::vector<OpCase> stored_as(DType half, const std::vector<OpCase>& cases) {
         add(op_case, half, half);
         add(op_case, DType::f32, half);
         add(op_case, half, DType::f32);
+        if (op_case.more_inputs.empty()) continue;
+        for (const DType input : {DType::f32, half}) {
+            for (const DType output : {DType::f32, half}) {
+                add(op_case, input, output);
+                stored.back().more_dtype = input == DType::f32 ? half : DType::f32;
+            }
+        }
     }
     return stored;
 }
@@ -149,6 +170,11 @@ std::vector<OpCase> convolution_cases() {
     add_forms(cases, Conv2d{.out_channels = 64, .kernel = {2, 3}}, {6, 8, 72}, small);
     add_forms(cases, Conv2d{.out_channels = 64, .kernel = {3, 3}, .padding = {3, 3}, .dilation = {3, 3}},
               {2, 3, 64}, small);
+    // A residual without what else can be fused.
+    cases.push_back(
+        with_residual({.out_channels = 32, .kernel = {3, 3}, .padding = {1, 1}}, {8, 8, 16}, batches));
+    cases.push_back(with_residual({.out_channels = 24, .activation = Activation::relu}, {7, 7, 48}, small));
+    cases.push_back(with_residual({.out_channels = 5, .kernel = {3, 3}, .bias = true}, {6, 9, 3}, small));
     // The smallest there is, and a kernel as large as the padded image.
     add_forms(cases, Conv2d{.out_channels = 1}, {1, 1, 1}, small);
     add_forms(cases, Conv2d{.out_channels = 3, .kernel = {5, 4}, .padding = {1, 0}}, {3, 4, 2}, small);

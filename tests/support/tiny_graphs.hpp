@@ -58,6 +58,39 @@ inline layers::ModelGraph tiny_residual() { return residual_network(8, 6); }
 /// The same with activations in bf16.
 inline layers::ModelGraph tiny_residual_bf16() { return layers::store_as_bf16(tiny_residual()).graph; }
 
+/// 8x8x1 images, 5 classes: residual blocks without batch norm. Around an identity, with bias and relu; with
+/// a convolution on the other side, which comes later; in the form where nothing follows the addition.
+inline layers::ModelGraph tiny_conv_residual() {
+    using namespace layers;
+    ModelGraph graph("tiny-conv-residual", Shape{8, 8, 1}, Shape{}, DType::i32);
+    const auto conv = [](std::int64_t channels, std::int64_t kernel, std::int64_t stride) {
+        Conv2d op;
+        op.out_channels = channels;
+        op.kernel = {kernel, kernel};
+        op.stride = {stride, stride};
+        op.padding = {kernel / 2, kernel / 2};
+        return op;
+    };
+    TensorId x = graph.add("relu", Relu{}, {conv_bias(graph, "stem", conv(6, 3, 1), graph.input())});
+    TensorId y = graph.add("a.relu1", Relu{}, {conv_bias(graph, "a.conv1", conv(6, 3, 1), x)});
+    y = conv_bias(graph, "a.conv2", conv(6, 3, 1), y);
+    x = graph.add("a.relu2", Relu{}, {graph.add("a.add", Add{}, {y, x})});
+    y = graph.add("b.relu1", Relu{}, {conv_bias(graph, "b.conv1", conv(12, 3, 2), x)});
+    y = conv_bias(graph, "b.conv2", conv(12, 3, 1), y);
+    x = graph.add("b.add", Add{}, {y, graph.add("b.side", conv(12, 1, 2), {x})});
+    x = graph.add("b.relu2", Relu{}, {x});
+    y = graph.add("c.conv", conv(12, 3, 1), {graph.add("c.tanh", Tanh{}, {x})});
+    x = graph.add("pool", GlobalAveragePool{}, {graph.add("c.add", Add{}, {x, y})});
+    Linear head;
+    head.out_features = 5;
+    x = linear_bias(graph, "fc", head, x);
+    graph.add("loss", SoftmaxCrossEntropy{}, {x, graph.target()});
+    return graph;
+}
+
+/// The same after the fusions that jobs apply.
+inline layers::ModelGraph tiny_conv_residual_fused() { return layers::fuse(tiny_conv_residual()).graph; }
+
 /// Windows of bytes, one block with two heads, dropout, the table once more as head: all that a GPT has.
 inline layers::ModelGraph byte_gpt(std::int64_t positions, std::int64_t width) {
     using namespace layers;

@@ -4,7 +4,14 @@
 //
 // With bf16 on either side both operands of every product are bf16: an fp32 operand beside it (the samples in
 // front of a first layer) is converted in scratch. Weight gradients are fp32 sums.
+//
+// A fused residual is added in registers, once the sum is complete: that costs one read of it. The output
+// never lies where the residual does: some kernels keep partial sums there, and those that start from what
+// lies there round otherwise, so that bits would depend on the memory plan. The residual's gradient is that
+// of the output behind the relu's mask, and takes the place of it where nobody reads it again.
+#include <array>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <type_traits>
 
@@ -29,12 +36,14 @@ struct Geometry {
     desc x;       ///< as products read it: of the type that the node computes in
     desc d_y;     ///< the output's gradient as products read it
     desc weight;  ///< plain, as the parameter lies
-    desc bias;    ///< the zero descriptor where there is none
+    desc bias;    ///< the zero descriptor where there is none, and so is
+    desc residual;
     dims weight_dims;
     dims stride;
     dims dilation;  ///< counted from 0
     dims padding;
     DType compute = DType::f32;
+    DType residual_type = DType::f32;
     bool relu = false;
     std::int64_t channels_in_group = 0;
     std::int64_t taps = 1;  ///< places of the kernel
@@ -62,9 +71,11 @@ Geometry geometry_of(const layers::Conv2d& op, const NodeView& view) {
     if (op.groups > 1) g.weight_dims.insert(g.weight_dims.begin(), op.groups);
     g.weight = plain(g.weight_dims);
     if (op.bias) g.bias = plain({op.out_channels});
+    if (op.residual) g.residual = image(view.output, view.input_dtype(1));
     g.stride = {op.stride[0], op.stride[1]};
     g.dilation = {op.dilation[0] - 1, op.dilation[1] - 1};
     g.padding = {op.padding[0], op.padding[1]};
+    g.residual_type = op.residual ? view.input_dtype(1) : DType::f32;
     g.relu = op.activation == layers::Activation::relu;
     g.channels_in_group = in;
     g.taps = op.kernel[0] * op.kernel[1];
@@ -74,13 +85,19 @@ Geometry geometry_of(const layers::Conv2d& op, const NodeView& view) {
 class ConvKernels final : public OnednnKernels {
   public:
     ConvKernels(const layers::Conv2d& op, const NodeView& view)
-        : OnednnKernels(view), geometry_(geometry_of(op, view)) {
+        : OnednnKernels(view),
+          geometry_(geometry_of(op, view)),
+          residual_(op.residual ? Residual::read : Residual::none),
+          outputs_(view.outputs()),
+          output_type_(view.output_dtype()) {
         const auto forward_pd = make_forward();
         if (!training()) return;
         needs_.backward_reads_input = true;
         needs_.backward_reads_output = geometry_.relu;
+        needs_.backward_skips_inputs = op.residual ? 2 : 0;
+        needs_.backward_in_place = op.residual ? 2 : 0;
         // Hints for the backward passes must not carry a post-op.
-        const auto hint = geometry_.relu ? forward_description(false) : forward_pd;
+        const auto hint = geometry_.relu || op.residual ? forward_description(attributes()) : forward_pd;
         if (TapGradient::pays(op, view.input, view.output)) {
             make_tap_gradient(op, view);
         } else {
@@ -88,8 +105,7 @@ class ConvKernels final : public OnednnKernels {
         }
         if (view.request.input_gradient) make_input_gradient(hint);
         if (geometry_.relu)
-            relu_mask_ =
-                relu_mask_call(context_, what("backward of relu"), view.outputs(), view.output_dtype());
+            relu_mask_ = relu_mask_call(context_, what("backward of relu"), outputs_, output_type_);
     }
 
     void pack_forward(Stream&, const KernelBuffers& b) override {
@@ -104,12 +120,14 @@ class ConvKernels final : public OnednnKernels {
         use_threads();
         const void* x = forward_x_.read(b.inputs[0], b.scratch);
         const void* weight = forward_weight_.read(b.params[0], b.forward_weights);
-        std::byte* scratchpad = b.scratch + forward_scratchpad_;
-        if (has_bias()) {
-            forward_.run({x, weight, b.output, scratchpad, b.params[1]});
-        } else {
-            forward_.run({x, weight, b.output, scratchpad});
+        std::array<const void*, 6> data{x, weight, b.output, b.scratch + forward_scratchpad_};
+        std::size_t count = 4;
+        if (has_bias()) data[count++] = b.params[1];
+        if (residual_ == Residual::read) data[count++] = b.inputs[1];
+        if (residual_ == Residual::copied) {
+            copy_values({b.inputs[1], geometry_.residual_type}, {b.output, output_type_}, outputs_);
         }
+        forward_.run(std::span(data).first(count));
     }
     void backward_activation(Stream&, const KernelBuffers& b) override {
         if (!geometry_.relu) return;
@@ -137,15 +155,32 @@ class ConvKernels final : public OnednnKernels {
     }
     void backward_input(Stream&, const KernelBuffers& b) override {
         use_threads();
+        if (std::byte* d_residual = residual_ == Residual::none ? nullptr : b.d_inputs[1];
+            d_residual != nullptr && d_residual != b.d_output) {
+            copy_values({b.d_output, output_type_}, {d_residual, geometry_.residual_type}, outputs_);
+        }
+        if (b.d_inputs[0] == nullptr) return;
         const void* d_y = input_d_y_.read(b.d_output, b.scratch);
         const void* weight = input_weight_.read(b.params[0], b.backward_weights);
         input_gradient_.run({d_y, weight, b.d_inputs[0], b.scratch + input_scratchpad_});
     }
 
   private:
+    /// How forward adds a residual: it reads it beside the other operands, or finds it in the output, where
+    /// we copy it to, converted where the types differ.
+    enum class Residual { none, read, copied };
+
     [[nodiscard]] bool has_bias() const { return !geometry_.bias.is_zero(); }
 
-    [[nodiscard]] dnnl::convolution_forward::primitive_desc forward_description(bool relu) const {
+    [[nodiscard]] dnnl::primitive_attr epilogue(Residual residual) const {
+        dnnl::post_ops post;
+        if (residual == Residual::read) post.append_binary(dnnl::algorithm::binary_add, geometry_.residual);
+        if (residual == Residual::copied) post.append_sum();
+        return attributes(geometry_.relu, post);
+    }
+
+    [[nodiscard]] dnnl::convolution_forward::primitive_desc forward_description(
+        const dnnl::primitive_attr& attr) const {
         const Geometry& g = geometry_;
         const auto kind = training() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
         return {context_.engine,
@@ -159,11 +194,28 @@ class ConvKernels final : public OnednnKernels {
                 g.dilation,
                 g.padding,
                 g.padding,
-                attributes(relu)};
+                attr};
+    }
+
+    /// Chooses how a residual is added as well. Where no kernel of a processor can read it (matrix products
+    /// on one without AVX-512), oneDNN falls back to a loop that is 30 times slower; a copy is one pass more.
+    dnnl::convolution_forward::primitive_desc choose_forward() {
+        const auto with = [&](Residual residual) {
+            return chosen(false, [&] { return forward_description(epilogue(residual)); });
+        };
+        auto pd = with(residual_);
+        if (residual_ == Residual::none || !is_slow(pd)) return pd;
+        auto other = with(Residual::copied);
+        if (is_slow(other)) return pd;
+        residual_ = Residual::copied;
+        return other;
+    }
+    [[nodiscard]] static bool is_slow(const dnnl::convolution_forward::primitive_desc& pd) {
+        return std::string_view(pd.impl_info_str()).starts_with("ref");
     }
 
     dnnl::convolution_forward::primitive_desc make_forward() {
-        const auto pd = chosen(false, [&] { return forward_description(geometry_.relu); });
+        const auto pd = choose_forward();
         description_ = pd.impl_info_str();
         ScratchLayout layout;
         forward_x_ = {context_, what("input in bf16"), layout, geometry_.input, geometry_.x};
@@ -176,6 +228,9 @@ class ConvKernels final : public OnednnKernels {
                                                        {DNNL_ARG_DST, geometry_.output},
                                                        {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}};
         if (has_bias()) arguments.emplace_back(DNNL_ARG_BIAS, geometry_.bias);
+        if (residual_ == Residual::read) {
+            arguments.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, geometry_.residual);
+        }
         forward_ = {context_, what("forward"), dnnl::convolution_forward(pd), arguments};
         return pd;
     }
@@ -278,6 +333,9 @@ class ConvKernels final : public OnednnKernels {
     }
 
     Geometry geometry_;
+    Residual residual_;
+    std::int64_t outputs_;
+    DType output_type_;
     PrimitiveCall forward_;
     PrimitiveCall weight_gradient_;
     std::optional<TapGradient> taps_;  ///< instead of weight_gradient_

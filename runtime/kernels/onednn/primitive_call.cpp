@@ -17,7 +17,7 @@ PrimitiveCall::PrimitiveCall(const Context& context, std::string what, const dnn
 }
 
 // The C interface, because the C++ one builds a map and a vector for each call.
-void PrimitiveCall::run(std::initializer_list<const void*> data) {
+void PrimitiveCall::run(std::span<const void* const> data) {
     ensure(data.size() == arguments_.size(), "a pointer for each argument of a primitive");
     dnnl_status_t status = dnnl_success;
     std::size_t i = 0;
@@ -37,14 +37,11 @@ void PrimitiveCall::run(std::initializer_list<const void*> data) {
     }
 }
 
-dnnl::primitive_attr attributes(bool relu) {
+dnnl::primitive_attr attributes(bool relu, dnnl::post_ops post) {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (relu) {
-        dnnl::post_ops post;
-        post.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
-        attr.set_post_ops(post);
-    }
+    if (relu) post.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+    attr.set_post_ops(post);
     return attr;
 }
 

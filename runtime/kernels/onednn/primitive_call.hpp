@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,7 +32,8 @@ class PrimitiveCall {
 
     [[nodiscard]] bool needed() const { return static_cast<bool>(primitive_); }
     /// Pointers in the order of the arguments. Throws DeviceError when oneDNN refuses.
-    void run(std::initializer_list<const void*> data);
+    void run(std::span<const void* const> data);
+    void run(std::initializer_list<const void*> data) { run(std::span(data.begin(), data.size())); }
 
   private:
     std::string what_;
@@ -57,8 +59,9 @@ class ScratchLayout {
     std::int64_t total_ = 0;
 };
 
-/// Attributes that all primitives here have: their scratch is ours. With `relu`, max(0, x) behind the result.
-[[nodiscard]] dnnl::primitive_attr attributes(bool relu = false);
+/// Attributes that all primitives here have: their scratch is ours. With `relu`, max(0, x) behind the result,
+/// and behind what `post`, which becomes its own, does with it first.
+[[nodiscard]] dnnl::primitive_attr attributes(bool relu = false, dnnl::post_ops post = {});
 /// As oneDNN names fp32 and bf16.
 [[nodiscard]] dnnl::memory::data_type type_of(DType dtype);
 /// Row-major, dense.

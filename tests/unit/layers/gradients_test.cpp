@@ -149,6 +149,17 @@ TEST(Gradients, Conv2d) {
                 .bias = true,
                 .activation = Activation::relu},
          {in}},
+        // With a residual of the output's shape.
+        {Conv2d{.out_channels = 3, .kernel = {3, 3}, .residual = true}, {in, {4, 3, 3}}, 3},
+        {Conv2d{.out_channels = 2,
+                .kernel = {3, 2},
+                .stride = {2, 3},
+                .padding = {1, 1},
+                .bias = true,
+                .residual = true,
+                .activation = Activation::relu},
+         {in, {3, 2, 2}}},
+        {Conv2d{.out_channels = 4, .groups = 2, .residual = true, .activation = Activation::relu}, {in, in}},
         // An image that strides do not divide: the last rows and columns are read by no window.
         {Conv2d{.out_channels = 2, .kernel = {2, 2}, .stride = {3, 3}}, {{7, 6, 2}}},
     });

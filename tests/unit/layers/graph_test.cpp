@@ -41,6 +41,8 @@ TEST(Graph, PrintsFusedAttributesAndPools) {
     EXPECT_EQ(
         attributes_of(Conv2d{.out_channels = 2, .bias = true, .activation = Activation::relu}),
         "out_channels=2, kernel=1x1, stride=1x1, padding=0x0, dilation=1x1, groups=1, bias, activation=relu");
+    EXPECT_EQ(attributes_of(Conv2d{.out_channels = 2, .residual = true}),
+              "out_channels=2, kernel=1x1, stride=1x1, padding=0x0, dilation=1x1, groups=1, residual");
     EXPECT_EQ(attributes_of(Linear{.out_features = 3, .bias = true, .activation = Activation::relu}),
               "out_features=3, bias, activation=relu");
     EXPECT_EQ(name_of(Pool2d{.kind = PoolKind::average}), "average_pool2d");
@@ -81,6 +83,14 @@ TEST(Graph, CostsOfKnownLayers) {
     EXPECT_EQ(conv.weight_bytes, 4.0 * 50 * 20 * 25);
     const Cost grouped = cost_of(Conv2d{.out_channels = 4, .groups = 2}, {{3, 3, 6}}, {3, 3, 4});
     EXPECT_EQ(grouped.forward_flops, 2.0 * 3 * 3 * 4 * 3);
+    // A residual is read and added; its gradient passes unchanged.
+    const Shape sum{3, 3, 4};
+    const Cost added =
+        cost_of(Conv2d{.out_channels = 4, .groups = 2, .residual = true}, {{3, 3, 6}, sum}, sum);
+    EXPECT_EQ(added.forward_flops, grouped.forward_flops + 3 * 3 * 4);
+    EXPECT_EQ(added.backward_input_flops, grouped.backward_input_flops);
+    EXPECT_EQ(added.backward_weight_flops, grouped.backward_weight_flops);
+    EXPECT_EQ(added.activation_bytes, grouped.activation_bytes + 4.0 * 3 * 3 * 4);
     const Cost linear =
         cost_of(Linear{.out_features = 500, .bias = true, .activation = Activation::relu}, {{800}}, {500});
     EXPECT_EQ(linear.forward_flops, 2.0 * 800 * 500 + 2 * 500);

@@ -1,5 +1,8 @@
-// The fusions behind a batch norm and of two linear layers, and the rewrite that stores activations as bf16.
+// The fusions behind a batch norm, of two linear layers and of convolutions with residuals, and the rewrite
+// that stores activations as bf16.
 #include "layers/rewrite/rewrite.hpp"
+
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -219,6 +222,101 @@ TEST(FuseFeedForward, MistakesNameTheOp) {
     EXPECT_THAT(message({.hidden_features = 3}, {5}), testing::HasSubstr("feed_forward: out_features is 0"));
     EXPECT_THAT(message({.hidden_features = 3, .out_features = 3}, Shape{}),
                 testing::HasSubstr("rank 1 or more is needed"));
+}
+
+/// Two residual blocks without batch norm: around an identity, with bias and relu, and around a convolution,
+/// with neither.
+ModelGraph two_blocks_of_convolutions() {
+    ModelGraph g("blocks", {5, 4, 2}, {}, DType::i32);
+    TensorId x = g.add("relu", Relu{}, {conv_bias(g, "conv", square(), g.input())});
+    TensorId y = g.add("a.relu1", Relu{}, {conv_bias(g, "a.conv1", square(), x)});
+    y = conv_bias(g, "a.conv2", square(), y);
+    x = g.add("a.relu2", Relu{}, {g.add("a.add", Add{}, {x, y})});
+    y = g.add("b.conv", square(), {g.add("b.tanh", Tanh{}, {x})});
+    head(g, g.add("b.add", Add{}, {y, g.add("b.side", Conv2d{.out_channels = 4}, {x})}));
+    return g;
+}
+
+TEST(FuseConvolution, TakesInAResidual) {
+    const ModelGraph g = two_blocks_of_convolutions();
+    const Rewritten r = fuse_bias_activation(g);
+    EXPECT_THAT(
+        r.lines,
+        testing::ElementsAre(
+            testing::HasSubstr("conv takes in conv_bias and relu"),
+            testing::HasSubstr("a.conv1 takes in a.conv1_bias and a.relu1"),
+            "fuse_bias_activation: a.conv2 takes in a.conv2_bias and a.add and a.relu2: "
+            "conv2d(out_channels=4, kernel=3x3, stride=1x1, padding=1x1, dilation=1x1, groups=1, bias, "
+            "residual, activation=relu)",
+            testing::HasSubstr("b.side takes in b.add: conv2d(out_channels=4, kernel=1x1"),
+            testing::HasSubstr("fc takes in fc_bias")));
+    EXPECT_THAT(r.graph.str(), testing::HasSubstr("residual) a.conv2[5, 4, 4] b.conv[5, 4, 4] ->"));
+    EXPECT_EQ(r.graph.nodes().size(), g.nodes().size() - 9);
+    expect_same_function(g, r.graph);
+    EXPECT_TRUE(fuse(r.graph).lines.empty());
+    expect_same_function(g, fuse(g).graph);
+}
+
+/// Where a convolution and a batch norm are added, the later of the two takes the addition.
+TEST(FuseConvolution, SharesSumsWithBatchNorm) {
+    for (const bool norm_first : {true, false}) {
+        ModelGraph g("m", {4, 4, 2}, {}, DType::i32);
+        const TensorId x = g.add("tanh", Tanh{}, {g.input()});
+        TensorId normed = norm_first ? conv_bn(g, "a", "bn", square(), x) : -1;
+        const TensorId side = g.add("side", square(), {x});
+        if (!norm_first) normed = conv_bn(g, "a", "bn", square(), x);
+        head(g, g.add("sum", Add{}, {normed, side}));
+        const Rewritten r = fuse(g);
+        EXPECT_THAT(r.lines, testing::Contains(testing::HasSubstr(
+                                 norm_first ? "side takes in sum: conv2d" : "bn takes in sum: batch_norm")));
+        expect_same_function(g, r.graph);
+    }
+}
+
+/// y = conv(x) + x would read x twice; three summands are not one residual; a summand that is made later is
+/// not there yet; what others read must stay.
+TEST(FuseConvolution, LeavesSumsThatDoNotFit) {
+    const auto expect_left = [](const std::function<TensorId(ModelGraph&, TensorId)>& sum) {
+        ModelGraph g("m", {4, 4, 4}, {}, DType::i32);
+        head(g, sum(g, g.add("tanh", Tanh{}, {g.input()})));
+        const Rewritten r = fuse_bias_activation(g);
+        EXPECT_THAT(r.lines, testing::ElementsAre(testing::HasSubstr("fc takes in fc_bias"))) << g.str();
+    };
+    expect_left([](ModelGraph& g, TensorId x) {
+        return g.add("sum", Add{}, {g.add("conv", square(), {x}), x});
+    });
+    expect_left([](ModelGraph& g, TensorId x) {
+        return g.add("sum", Add{}, {g.add("conv", square(), {x}), g.input(), x});
+    });
+    expect_left([](ModelGraph& g, TensorId x) {
+        const TensorId y = g.add("conv", square(), {x});
+        return g.add("sum", Add{}, {y, g.add("later", Sigmoid{}, {x})});
+    });
+    expect_left([](ModelGraph& g, TensorId x) {
+        const TensorId y = g.add("conv", square(), {x});
+        const TensorId sum = g.add("sum", Add{}, {y, g.input()});
+        return g.add("more", Add{}, {sum, g.add("twice", Sigmoid{}, {y})});
+    });
+}
+
+TEST(FuseConvolution, TakesNoBiasBehindTheSum) {
+    ModelGraph g("m", {4, 4, 4}, {}, DType::i32);
+    const TensorId y = g.add("conv", square(), {g.add("tanh", Tanh{}, {g.input()})});
+    head(g, g.add("shift", Bias{}, {g.add("sum", Add{}, {g.input(), y})}));
+    const Rewritten once = fuse_bias_activation(g);
+    EXPECT_THAT(once.lines, testing::ElementsAre(testing::HasSubstr("conv takes in sum: conv2d"),
+                                                 testing::HasSubstr("fc takes in fc_bias")));
+    expect_same_function(g, once.graph);
+    EXPECT_TRUE(fuse_bias_activation(once.graph).lines.empty());
+}
+
+/// A relu comes along without a bias as well.
+TEST(FuseConvolution, TakesInAReluAlone) {
+    ModelGraph g("m", {4, 4, 4}, {}, DType::i32);
+    head(g, g.add("relu", Relu{}, {g.add("conv", square(), {g.input()})}));
+    const Rewritten r = fuse_bias_activation(g);
+    EXPECT_THAT(r.lines, testing::Contains(testing::HasSubstr("conv takes in relu: conv2d")));
+    expect_same_function(g, r.graph);
 }
 
 TEST(StoreAsBf16, LeavesSamplesLogitsAndLossesInFp32) {

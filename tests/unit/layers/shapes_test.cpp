@@ -33,6 +33,25 @@ TEST(Shapes, ConvolutionFollowsTheFormula) {
               (Shape{1, 1, 1}));
 }
 
+TEST(Shapes, AResidualHasTheShapeOfTheOutput) {
+    const Conv2d conv{.out_channels = 4, .kernel = {3, 3}, .stride = {2, 2}, .residual = true};
+    EXPECT_EQ(infer_shape(conv, {{9, 7, 2}, {4, 3, 4}}), (Shape{4, 3, 4}));
+    EXPECT_EQ(
+        test::message_of<ConfigError>([&] {
+            (void)infer_shape(conv, {{9, 7, 2}, {9, 7, 2}});
+        }),
+        "conv2d: the residual has shape [9, 7, 2], but the output has [4, 3, 4]: both must have one shape; "
+        "let a convolution bring the branches together");
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
+                  (void)infer_shape(conv, {{9, 7, 2}});
+              }),
+              "conv2d: 1 inputs are given, but it reads 2");
+    EXPECT_EQ(test::message_of<ConfigError>([&] {
+                  (void)infer_shape(Conv2d{.out_channels = 4}, {{9, 7, 2}, {9, 7, 4}});
+              }),
+              "conv2d: 2 inputs are given, but it reads 1");
+}
+
 TEST(Shapes, PoolsRoundDown) {
     EXPECT_EQ(infer_shape(Pool2d{}, {{5, 7, 3}}), (Shape{2, 3, 3}));
     EXPECT_EQ(infer_shape(Pool2d{.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}, {{8, 9, 3}}),

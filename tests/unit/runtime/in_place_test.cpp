@@ -50,7 +50,8 @@ std::size_t shared_buffers(const ParallelPlan& plan) {
 }
 
 TEST(InPlace, GradientsAreThoseOfTheReference) {
-    for (const layers::ModelGraph& graph : {unfused(), test::tiny_residual(), added_to_its_view()}) {
+    for (const layers::ModelGraph& graph :
+         {unfused(), test::tiny_residual(), test::tiny_conv_residual_fused(), added_to_its_view()}) {
         for (const std::int64_t microbatches : {1, 3}) {
             SCOPED_TRACE(::testing::Message() << graph.name() << ", " << microbatches << " micro-batches");
             Stepper ours(graph, "cpu", 2, microbatches);

@@ -63,6 +63,50 @@ std::vector<NodeCase> conv_cases() {
     };
 }
 
+/// What a rewrite fuses behind a convolution: a residual with and without bias and relu.
+std::vector<NodeCase> residual_cases() {
+    return {
+        {"residual", Conv2d{.out_channels = 16, .kernel = {3, 3}, .residual = true}, {9, 8, 8}, {16}},
+        {"residual_bias",
+         Conv2d{.out_channels = 7, .kernel = {3, 3}, .stride = {2, 1}, .bias = true, .residual = true},
+         {9, 8, 3},
+         {7}},
+        {"residual_relu",
+         Conv2d{.out_channels = 64, .residual = true, .activation = Activation::relu},
+         {5, 5, 32},
+         {64}},
+        {"residual_bias_relu",
+         Conv2d{.out_channels = 64,
+                .kernel = {3, 3},
+                .padding = {1, 1},
+                .bias = true,
+                .residual = true,
+                .activation = Activation::relu},
+         {7, 7, 64},
+         {64}},
+        {"residual_groups",
+         Conv2d{.out_channels = 12,
+                .kernel = {3, 3},
+                .padding = {2, 2},
+                .dilation = {2, 2},
+                .groups = 4,
+                .bias = true,
+                .residual = true,
+                .activation = Activation::relu},
+         {7, 7, 8},
+         {12}},
+        {"residual_depthwise",
+         Conv2d{.out_channels = 24,
+                .kernel = {3, 3},
+                .padding = {1, 1},
+                .groups = 24,
+                .residual = true,
+                .activation = Activation::relu},
+         {9, 8, 24},
+         {24}},
+    };
+}
+
 std::vector<NodeCase> other_cases() {
     return {
         {"lenet_linear1", Linear{.out_features = 500, .bias = true, .activation = Activation::relu}, {800}},
@@ -126,7 +170,7 @@ std::vector<NodeCase> normalising_cases() {
 
 std::vector<NodeCase> all_cases() {
     std::vector<NodeCase> cases = conv_cases();
-    for (const std::vector<NodeCase>& more : {other_cases(), normalising_cases()}) {
+    for (const std::vector<NodeCase>& more : {residual_cases(), other_cases(), normalising_cases()}) {
         cases.insert(cases.end(), more.begin(), more.end());
     }
     return cases;

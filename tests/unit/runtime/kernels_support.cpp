@@ -7,6 +7,7 @@
 #include <random>
 
 #include "layers/reference/reference.hpp"
+#include "tests/support/side_op.hpp"
 
 namespace trireme::test {
 namespace {
@@ -53,7 +54,7 @@ layers::ModelGraph graph_of(const NodeCase& c) {
     std::vector<layers::TensorId> inputs{graph.input()};
     for (std::int64_t channels : c.more_channels) {
         const std::string name = "side" + std::to_string(inputs.size());
-        inputs.push_back(graph.add(name, layers::Linear{.out_features = channels}, {graph.input()}));
+        inputs.push_back(graph.add(name, test::side_of(c.op, channels), {graph.input()}));
     }
     if (loss) inputs.push_back(graph.target());
     graph.add("node", c.op, inputs);

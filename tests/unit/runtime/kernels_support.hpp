@@ -22,7 +22,7 @@ struct NodeCase {
     std::string name;
     layers::Op op;
     Shape input;
-    /// Channels of further inputs of an op that joins several.
+    /// Channels of further inputs of an op that joins several, or adds a residual.
     std::vector<std::int64_t> more_channels = {};
 };
 

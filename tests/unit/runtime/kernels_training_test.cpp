@@ -212,6 +212,47 @@ TEST(KernelsJoining, UnwantedInputGradientsAreLeftAlone) {
     }
 }
 
+/// The gradient of a convolution's residual is that of its output behind the relu's mask: it may lie there,
+/// and either of the two gradients may be unwanted.
+TEST(KernelsConvolution, TheResidualsGradientMayTakeThePlaceOfTheOutputs) {
+    const layers::Conv2d conv{.out_channels = 8,
+                              .kernel = {3, 3},
+                              .padding = {1, 1},
+                              .residual = true,
+                              .activation = layers::Activation::relu};
+    const layers::ModelGraph graph = graph_of({"conv", conv, {5, 4, 8}, {8}});
+    const Operands operands(graph, 3, 1);
+    const Results should = run_kernels(graph, OnednnProvider{}, operands, 3, 2);
+    const auto kernels = OnednnProvider{}.offer(request_of(graph, 3, 2)).kernels;
+    const KernelNeeds needs = kernels->needs();
+    EXPECT_EQ(needs.backward_in_place, 2U);
+    EXPECT_EQ(needs.backward_skips_inputs, 2U);
+    EXPECT_FALSE(needs.forward_in_place);
+    enum class Residual { in_place, apart, unwanted };
+    for (const Residual residual : {Residual::in_place, Residual::apart, Residual::unwanted}) {
+        for (const bool wants_input : {true, false}) {
+            LaunchMemory memory(graph, operands, needs, 3, RunMode{.threads = 2});
+            KernelBuffers& b = memory.b;
+            if (residual == Residual::in_place) b.d_inputs[1] = b.d_output;
+            if (residual == Residual::unwanted) b.d_inputs[1] = nullptr;
+            if (!wants_input) b.d_inputs[0] = nullptr;
+            CpuStream stream;
+            kernels->pack_forward(stream, b);
+            kernels->pack_backward(stream, b);
+            kernels->forward(stream, b);
+            kernels->backward_activation(stream, b);
+            kernels->backward_input(stream, b);
+            const Results is = memory.results();
+            EXPECT_TRUE(is.guards_hold);
+            EXPECT_EQ(same_bits(is.d_inputs[0], should.d_inputs[0]), wants_input);
+            EXPECT_EQ(std::isnan(is.d_inputs[0][0]), !wants_input);
+            EXPECT_EQ(same_bits(is.d_inputs[1], should.d_inputs[1]), residual == Residual::apart);
+            const auto* d = reinterpret_cast<const float*>(b.d_output);
+            EXPECT_TRUE(same_bits({d, d + should.output.size()}, should.d_inputs[1]));
+        }
+    }
+}
+
 TEST(KernelsVectorLosses, BceIsStableForLargeLogitsAndShowsNan) {
     const layers::ModelGraph graph = graph_of({"bce", layers::BceWithLogits{}, {4}});
     Operands operands(graph, 2, 2);

@@ -57,6 +57,7 @@ class Stepper {
 
     /// Gradients of the last step, in the order of the buckets.
     [[nodiscard]] std::span<const float> gradients() const { return executor_->gradients(); }
+    [[nodiscard]] const ModelState& state() const { return state_; }
     [[nodiscard]] const ParallelPlan& plan() const { return plan_; }
 
   private:
