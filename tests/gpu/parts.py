@@ -91,6 +91,11 @@ def parity(dtype):
     return part
 
 
+def cublaslt(bench):
+    """An algorithm of cuBLASLt for every product of every preset, in each precision"""
+    return gtest(bench, "gpu_cublaslt", "GpuCublaslt.*")
+
+
 def canonical(bench):
     """Canonical mode: the same bits on 1, 2 and 4 ranks, which share the GPU where there is one"""
     figures = {}
@@ -158,6 +163,7 @@ PARTS = {
     "parity-f32": parity("f32"),
     "parity-bf16": parity("bf16"),
     "parity-f16": parity("f16"),
+    "cublaslt": cublaslt,
     "canonical": canonical,
     "train-lenet": training("lenet-mnist"),
     "train-resnet18": training("resnet18-cifar", *BF16),
