@@ -21,6 +21,7 @@ class Event {
 
 class Stream {
   public:
+    /// Waits for what has been launched, as far as it can: memory that it works on may be released after it.
     virtual ~Stream() = default;
     /// Returns when everything launched so far has finished.
     virtual void synchronize() = 0;
@@ -53,9 +54,24 @@ class Device {
     [[nodiscard]] virtual bool asynchronous() const { return false; }
     /// Host memory for copies that run beside the host.
     [[nodiscard]] virtual MemorySpace& staging() { return memory(); }
-    /// Makes host memory that others own fit for such copies, until `unpin`.
+    /// Makes host memory that others own fit for such copies, until `unpin`; see Pinned.
     virtual void pin(std::byte*, Bytes) {}
     virtual void unpin(std::byte*) noexcept {}
+};
+
+/// Host memory of others that is pinned for a while. Both must outlive it.
+class Pinned {
+  public:
+    Pinned(Device& device, const Region& memory) : device_(device), memory_(memory.data()) {
+        device_.pin(memory_, memory.size());
+    }
+    ~Pinned() { device_.unpin(memory_); }
+    Pinned(const Pinned&) = delete;
+    Pinned& operator=(const Pinned&) = delete;
+
+  private:
+    Device& device_;
+    std::byte* memory_;
 };
 
 }  // namespace trireme

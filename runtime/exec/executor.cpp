@@ -1,8 +1,6 @@
 #include "runtime/exec/executor.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -59,7 +57,7 @@ BatchBytes batch_bytes(const ParallelPlan& plan, int rank, std::int64_t eval_bat
 }  // namespace
 
 Executor::Executor(const ExecutorParts& parts)
-    : parts_(parts), stream_(parts.device->make_stream()), host_kernels_(parts.plan->selection().threads()) {
+    : parts_(parts), host_kernels_(parts.plan->selection().threads()), stream_(parts.device->make_stream()) {
     const bool trains = parts_.guard != nullptr;
     arena_ =
         Region(parts_.device->memory(), trains ? training_arena(*parts_.plan, parts_.rank, parts_.eval_batch)
@@ -88,7 +86,7 @@ void Executor::prepare_training() {
                   static_cast<std::size_t>(plan.buckets().arena_elements().value)};
     device_gradients_ = gradients_.data();
     if (transfers_) {
-        parts_.device->pin(bucket_region_.data(), bucket_region_.size());
+        pinned_.emplace(*parts_.device, bucket_region_);
         device_region_ =
             Region(parts_.device->memory(), bytes_of(plan.device_gradients(parts_.rank), DType::f32));
         device_gradients_ = reinterpret_cast<float*>(device_region_.data());
@@ -241,18 +239,16 @@ void Executor::signal(const Instruction& instruction) {
 void Executor::load_microbatch(const CompiledInstruction& instruction, const StepScope& scope) {
     if (!transfers_) return;
     const layers::ModelGraph& graph = parts_.plan->selection().graph();
-    std::array<std::int64_t, 2> offsets{};
-    std::array<std::span<const std::byte>, 2> pieces;
-    for (std::size_t end = 0; end < 2; ++end) {
-        const layers::TensorSpec& tensor = graph.tensor(end == 0 ? graph.input() : graph.target());
-        const std::int64_t sample = bytes_of(tensor.shape.elements(), tensor.dtype).value;
-        offsets[end] = instruction.first_sample * sample;
-        // Of a forward batch the memory may hold more samples than the span says.
-        const std::byte* batch = end == 0 ? scope.batch.x.data() : scope.batch.y.data();
-        pieces[end] = {batch + offsets[end], static_cast<std::size_t>(instruction.samples * sample)};
-    }
+    // Of a forward batch the memory may hold more samples than the span says.
+    const auto piece = [&](layers::TensorId id, const std::byte* batch) -> DeviceTransfers::Piece {
+        const layers::TensorSpec& tensor = graph.tensor(id);
+        const Bytes sample = bytes_of(tensor.shape.elements(), tensor.dtype);
+        const Bytes offset = sample * instruction.first_sample;
+        return {batch + offset.value, offset, sample * instruction.samples};
+    };
     const auto& action = std::get<LoadMicrobatch>(instruction.source->action);
-    transfers_->load(action.microbatch.value, pieces[0], pieces[1], offsets);
+    transfers_->load(action.microbatch.value, piece(graph.input(), scope.batch.x.data()),
+                     piece(graph.target(), scope.batch.y.data()));
 }
 
 void Executor::trace_span(std::string_view name, Clock::time_point begin, Clock::time_point end) const {

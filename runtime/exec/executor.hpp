@@ -108,7 +108,7 @@ class Executor {
     void wait_for_sums(StepScope& scope);
     void commit(StepScope& scope);
     void update(StepScope& scope);
-    [[nodiscard]] Wishes wishes_of(const StepInputs& inputs) const;
+    [[nodiscard]] Wishes wishes_among_status(const StepInputs& inputs) const;
     [[nodiscard]] StepKernels& step_kernels() {
         return parts_.step_kernels == nullptr ? host_kernels_ : *parts_.step_kernels;
     }
@@ -121,15 +121,15 @@ class Executor {
     ExecutorParts parts_;
     Region arena_;
     Region bucket_region_;
-    std::span<float> gradients_;  ///< where comm sums
+    std::optional<Pinned> pinned_;  ///< the buckets, for copies from and to an asynchronous device
+    std::span<float> gradients_;    ///< where comm sums
     Region device_region_;
-    float* device_gradients_ =
-        nullptr;  ///< where kernels write: the same memory where the device is the host
-    std::unique_ptr<Stream> stream_;
+    /// Where kernels write: the same memory where the device is the host.
+    float* device_gradients_ = nullptr;
+    Region results_;  ///< what comes back from a device: outcome of a step, or a prediction
+    Region device_outcome_;
     std::optional<DeviceTransfers> transfers_;                    ///< of an asynchronous device
     std::vector<std::vector<DeviceTransfers::Range>> downloads_;  ///< by bucket: its part of every slot
-    Region results_;  ///< what comes back from one: outcome of a step, or a prediction
-    Region device_outcome_;
     HostStepKernels host_kernels_;
     std::map<StepKind, CompiledProgram> training_;
     std::optional<CompiledProgram> forward_;
@@ -143,6 +143,8 @@ class Executor {
     std::map<StepKind, std::vector<std::shared_ptr<const comm::StepList>>> canonical_lists_;  ///< by bucket
     std::vector<std::string> bucket_labels_;
     std::vector<std::int64_t> statistics_offsets_;  ///< of each node's statistics in the bucket arena
+    /// Last, so that it goes first: when an exception unwinds, it waits for what works on all of the above.
+    std::unique_ptr<Stream> stream_;
 };
 
 }  // namespace trireme

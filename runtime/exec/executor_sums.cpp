@@ -10,24 +10,27 @@ namespace {
 
 constexpr std::string_view arrival_label = "all gradients";
 
+Wishes wishes_of(const StepInputs& inputs) {
+    return {inputs.stop_wish ? 1.0F : 0.0F, inputs.save_wish ? 1.0F : 0.0F};
+}
+
 }  // namespace
 
 /// Where wishes travel by themselves, none is among the status words.
-Wishes Executor::wishes_of(const StepInputs& inputs) const {
-    if (wishes_apart_) return {};
-    return {inputs.stop_wish ? 1.0F : 0.0F, inputs.save_wish ? 1.0F : 0.0F};
+Wishes Executor::wishes_among_status(const StepInputs& inputs) const {
+    return wishes_apart_ ? Wishes{} : wishes_of(inputs);
 }
 
 void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope) {
     const auto* losses = reinterpret_cast<const float*>(instruction.buffers.inputs.front());
-    step_kernels().record_loss(
-        *stream_, {losses, instruction.samples, instruction.status, on_top, wishes_of(*scope.inputs)});
+    step_kernels().record_loss(*stream_, {losses, instruction.samples, instruction.status, on_top,
+                                          wishes_among_status(*scope.inputs)});
 }
 
 void Executor::clear_gradients(const StepScope& scope) {
     const GradBuckets& buckets = parts_.plan->buckets();
     step_kernels().clear(*stream_, device_gradients_, buckets.arena_elements().value,
-                         device_gradients_ + buckets.status_offset(), wishes_of(*scope.inputs));
+                         device_gradients_ + buckets.status_offset(), wishes_among_status(*scope.inputs));
 }
 
 DeviceTransfers::Range Executor::at_both(std::int64_t offset, std::int64_t elements) const {
@@ -42,8 +45,7 @@ comm::Ready Executor::download(int bucket) {
 void Executor::reduce(int bucket, StepScope& scope) {
     const auto index = static_cast<std::size_t>(bucket);
     if (wishes_apart_ && scope.sums_started == 0) {
-        wishes_[static_cast<std::size_t>(StatusWord::stop)] = scope.inputs->stop_wish ? 1.0F : 0.0F;
-        wishes_[static_cast<std::size_t>(StatusWord::save)] = scope.inputs->save_wish ? 1.0F : 0.0F;
+        put_wishes(wishes_.data(), wishes_of(*scope.inputs));
         told_ = parts_.comm->all_reduce(wishes_, comm::Algorithm::automatic, "wishes");
     }
     // Ahead of the sum itself, so that its message does not stand behind those of the gradients.
@@ -113,12 +115,9 @@ void Executor::update(StepScope& scope) {
     StepReport& report = scope.report;
     report.loss_sum = outcome.loss_sum;
     report.samples = std::llround(outcome.samples);
-    if (wishes_apart_) {
-        outcome.wishes = {wishes_[static_cast<std::size_t>(StatusWord::stop)],
-                          wishes_[static_cast<std::size_t>(StatusWord::save)]};
-    }
-    report.stop_wish = outcome.wishes.stop > 0;
-    report.save_wish = outcome.wishes.save > 0;
+    const Wishes told = wishes_apart_ ? wishes_in(wishes_.data()) : outcome.wishes;
+    report.stop_wish = told.stop > 0;
+    report.save_wish = told.save > 0;
     report.skipped = !parts_.guard->admit(outcome.loss_finite, outcome.gradients_finite);
 }
 

@@ -12,12 +12,18 @@ using Words = std::array<float, static_cast<std::size_t>(StatusWord::count)>;
 
 float& word(float* status, StatusWord w) { return status[static_cast<std::size_t>(w)]; }
 
+float word(const float* status, StatusWord w) { return status[static_cast<std::size_t>(w)]; }
+
+}  // namespace
+
 void put_wishes(float* status, const Wishes& wishes) {
     word(status, StatusWord::stop) = wishes.stop;
     word(status, StatusWord::save) = wishes.save;
 }
 
-}  // namespace
+Wishes wishes_in(const float* status) {
+    return {word(status, StatusWord::stop), word(status, StatusWord::save)};
+}
 
 void HostStepKernels::record_loss(Stream&, const LossRecord& record) {
     double sum = 0;
@@ -41,13 +47,12 @@ void HostStepKernels::add(Stream&, const InPlaceSum& sum) { add_in_place(sum, th
 
 void HostStepKernels::commit(Stream&, ModelState& state, const Commit& commit) {
     const float* status = commit.gradients + commit.status_offset;
-    const auto value = [&](StatusWord w) { return status[static_cast<std::size_t>(w)]; };
     const std::span<const float> gradients(commit.gradients, static_cast<std::size_t>(commit.elements));
     StepOutcome& outcome = *commit.outcome;
-    outcome.loss_sum = static_cast<double>(value(StatusWord::loss_sum));
-    outcome.samples = static_cast<double>(value(StatusWord::samples));
-    outcome.wishes = {value(StatusWord::stop), value(StatusWord::save)};
-    outcome.loss_finite = value(StatusWord::nonfinite) == 0 && std::isfinite(outcome.loss_sum);
+    outcome.loss_sum = static_cast<double>(word(status, StatusWord::loss_sum));
+    outcome.samples = static_cast<double>(word(status, StatusWord::samples));
+    outcome.wishes = wishes_in(status);
+    outcome.loss_finite = word(status, StatusWord::nonfinite) == 0 && std::isfinite(outcome.loss_sum);
     outcome.gradients_finite = outcome.loss_finite && all_finite(gradients, threads_);
     if (!outcome.finite()) return;
     UpdateScalars scalars;

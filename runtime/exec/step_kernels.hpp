@@ -17,6 +17,9 @@ struct Wishes {
     float save = 0;  ///< its clock asks for a checkpoint
 };
 
+void put_wishes(float* status, const Wishes& wishes);
+[[nodiscard]] Wishes wishes_in(const float* status);
+
 /// The losses of one micro-batch, and the status words (StatusWord) that they go to.
 struct LossRecord {
     const float* losses = nullptr;  ///< [samples]

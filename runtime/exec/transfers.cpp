@@ -6,15 +6,15 @@
 namespace trireme {
 namespace {
 
-std::vector<std::unique_ptr<Event>> events(Device& device, int count) {
-    std::vector<std::unique_ptr<Event>> made;
+using Events = std::vector<std::shared_ptr<Event>>;
+
+Events events(Device& device, int count) {
+    Events made;
     for (int i = 0; i < count; ++i) made.push_back(device.make_event());
     return made;
 }
 
-Event& at(const std::vector<std::unique_ptr<Event>>& events, int index) {
-    return *events.at(static_cast<std::size_t>(index));
-}
+Event& at(const Events& events, int index) { return *events.at(static_cast<std::size_t>(index)); }
 
 std::byte* bytes_of_floats(float* values) { return reinterpret_cast<std::byte*>(values); }
 
@@ -23,19 +23,18 @@ std::byte* bytes_of_floats(float* values) { return reinterpret_cast<std::byte*>(
 DeviceTransfers::DeviceTransfers(Device& device, Stream& compute, BatchBytes batch, int buckets,
                                  int microbatches)
     : compute_(compute),
-      upload_(device.make_stream()),
-      download_(device.make_stream()),
       x_(device.memory(), batch.x),
       y_(device.memory(), batch.y),
       samples_(events(device, microbatches)),
       gradients_(events(device, buckets)),
       arrived_(events(device, buckets)),
-      summed_(events(device, buckets)) {}
+      summed_(events(device, buckets)),
+      upload_(device.make_stream()),
+      download_(device.make_stream()) {}
 
-void DeviceTransfers::load(int microbatch, std::span<const std::byte> x, std::span<const std::byte> y,
-                           std::span<const std::int64_t, 2> offsets) {
-    upload_->copy(x_.data() + offsets[0], x.data(), Bytes(static_cast<std::int64_t>(x.size())));
-    upload_->copy(y_.data() + offsets[1], y.data(), Bytes(static_cast<std::int64_t>(y.size())));
+void DeviceTransfers::load(int microbatch, const Piece& x, const Piece& y) {
+    upload_->copy(x_.data() + x.offset.value, x.host, x.size);
+    upload_->copy(y_.data() + y.offset.value, y.host, y.size);
     upload_->record(at(samples_, microbatch));
 }
 
@@ -49,9 +48,9 @@ comm::Ready DeviceTransfers::download(int bucket, std::span<const Range> ranges)
         download_->copy(bytes_of_floats(range.host), bytes_of_floats(range.device),
                         bytes_of(Elements(range.elements), DType::f32));
     }
-    Event& arrived = at(arrived_, bucket);
-    download_->record(arrived);
-    return [&arrived] { return arrived.done(); };
+    const std::shared_ptr<Event>& arrived = arrived_.at(static_cast<std::size_t>(bucket));
+    download_->record(*arrived);
+    return [arrived] { return arrived->done(); };
 }
 
 void DeviceTransfers::upload_sum(int bucket, const Range& range) {

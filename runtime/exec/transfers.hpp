@@ -37,10 +37,15 @@ class DeviceTransfers {
     /// Where kernels find the batch that is being loaded.
     [[nodiscard]] const std::byte* x() const { return x_.data(); }
     [[nodiscard]] const std::byte* y() const { return y_.data(); }
-    /// Starts to copy a piece of the batch to its place; what compute launches after `await_samples` finds it
-    /// there.
-    void load(int microbatch, std::span<const std::byte> x, std::span<const std::byte> y,
-              std::span<const std::int64_t, 2> offsets);
+    /// A piece of one end of the batch, and where it belongs.
+    struct Piece {
+        const std::byte* host = nullptr;
+        Bytes offset{};
+        Bytes size{};
+    };
+    /// Starts to copy pieces of x and y to their places; what compute launches after `await_samples` finds
+    /// them there.
+    void load(int microbatch, const Piece& x, const Piece& y);
     void await_samples(int microbatch);
 
     /// Compute has written the last gradient of a bucket.
@@ -56,15 +61,18 @@ class DeviceTransfers {
     void upload_sum(int bucket, const Range& range);
 
   private:
+    /// Shared with the progress thread, which may ask one while an exception unwinds here.
+    using Events = std::vector<std::shared_ptr<Event>>;
+
     Stream& compute_;
-    std::unique_ptr<Stream> upload_;
-    std::unique_ptr<Stream> download_;
     Region x_;
     Region y_;
-    std::vector<std::unique_ptr<Event>> samples_;    ///< by micro-batch
-    std::vector<std::unique_ptr<Event>> gradients_;  ///< by bucket
-    std::vector<std::unique_ptr<Event>> arrived_;    ///< by bucket: on the host
-    std::vector<std::unique_ptr<Event>> summed_;     ///< by bucket: back on the device
+    Events samples_;                  ///< by micro-batch
+    Events gradients_;                ///< by bucket
+    Events arrived_;                  ///< by bucket: on the host
+    Events summed_;                   ///< by bucket: back on the device
+    std::unique_ptr<Stream> upload_;  ///< the streams last: they go first, and wait
+    std::unique_ptr<Stream> download_;
 };
 
 }  // namespace trireme

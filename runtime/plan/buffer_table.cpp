@@ -1,6 +1,7 @@
 #include "runtime/plan/buffer_table.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -195,30 +196,34 @@ class LifeCollector {
     /// Joins the lives of operand and result where the operand is not read after the instruction and the
     /// result not written before. In program order, so that a chain of such instructions uses one buffer.
     void work_in_place() {
-        std::vector<bool> gone(table_.lives.size(), false);
+        std::vector<std::size_t> joined_to(table_.lives.size());  // itself: it has a buffer of its own
+        std::iota(joined_to.begin(), joined_to.end(), std::size_t{0});
+        const auto home = [&](const BufferKey& key) {
+            std::size_t life = table_.index.at(key);
+            while (joined_to[life] != life) life = joined_to[life];
+            return life;
+        };
         for (const Sharing& s : sharing_) {
-            const std::size_t from = table_.index.at(s.operand);
-            const std::size_t to = table_.index.at(s.result);
+            const std::size_t from = home(s.operand);
+            const std::size_t to = home(s.result);
             BufferLife& operand = table_.lives[from];
             const BufferLife& result = table_.lives[to];
             if (from == to || operand.last != s.at || result.first != s.at || operand.size != result.size)
                 continue;
             operand.last = result.last;
             operand.name += " = " + result.name;
-            gone[to] = true;
-            for (auto& [key, life] : table_.index) {
-                if (life == to) life = from;
-            }
+            joined_to[to] = from;
         }
-        remove(gone);
+        for (auto& [key, life] : table_.index) life = home(key);
+        keep_homes(joined_to);
     }
 
-    void remove(const std::vector<bool>& gone) {
-        std::vector<std::size_t> now(gone.size());
+    void keep_homes(const std::vector<std::size_t>& joined_to) {
+        std::vector<std::size_t> now(joined_to.size());
         std::vector<BufferLife> left;
-        for (std::size_t i = 0; i < gone.size(); ++i) {
+        for (std::size_t i = 0; i < joined_to.size(); ++i) {
             now[i] = left.size();
-            if (!gone[i]) left.push_back(std::move(table_.lives[i]));
+            if (joined_to[i] == i) left.push_back(std::move(table_.lives[i]));
         }
         for (auto& [key, life] : table_.index) life = now[life];
         table_.lives = std::move(left);

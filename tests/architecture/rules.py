@@ -25,7 +25,7 @@ CUDA_PLACES = ("runtime/device/cuda/", "runtime/kernels/cudnn/", "runtime/kernel
                "tests/deviceless/", "tests/gpu/")
 CUDA_TABLE = "runtime/available_backends_cuda.cpp"
 # What lies in those folders and includes no CUDA header, so that every build can test it.
-CUDA_FREE = re.compile(r"runtime/kernels/cuda/((bodies|nodes)/.*|host_device\.hpp|step_kernels\.hpp)|runtime/kernels/cublaslt/step_kernels\.hpp")
+CUDA_FREE = re.compile(r"runtime/kernels/cuda/((bodies|nodes)/.*|host_device\.hpp|step_kernels\.hpp)")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 CONDITIONAL = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif|elifdef)\b(.*)")

@@ -171,12 +171,17 @@ void Schedule::forget_finished() {
     std::erase_if(open_, [&](std::size_t index) { return knows(host, *operations_[index]); });
 }
 
+void Schedule::pin(std::int64_t change) {
+    const std::lock_guard lock(mutex_);
+    findings_.pinned += change;
+}
+
 Findings Schedule::findings() {
     const std::lock_guard lock(mutex_);
     return findings_;
 }
 
-bool AsyncEvent::done() { return schedule_.ask(at()); }
+bool AsyncEvent::done() { return schedule_->ask(at()); }
 
 std::size_t AsyncEvent::at() const {
     ensure(at_.has_value(), "an event is recorded before somebody waits for it");

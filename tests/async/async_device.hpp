@@ -58,6 +58,7 @@ struct Findings {
     std::map<std::int64_t, std::string> implied;  ///< waits that the queues and other waits imply, by number
     std::map<std::int64_t, std::string> waited;   ///< all waits: "stream waits for operation"
     std::int64_t operations = 0;
+    std::int64_t pinned = 0;  ///< host memory that is pinned now
 };
 
 /// The queues of one device, and who runs them.
@@ -74,6 +75,7 @@ class Schedule {
     /// Runs some operations, maybe; true when `operation` has run.
     [[nodiscard]] bool ask(std::size_t operation);
     void drain(std::size_t stream);
+    void pin(std::int64_t change);
     [[nodiscard]] Findings findings();
 
   private:
@@ -107,14 +109,14 @@ class Schedule {
 
 class AsyncEvent final : public Event {
   public:
-    explicit AsyncEvent(Schedule& schedule) : schedule_(schedule) {}
+    explicit AsyncEvent(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
     [[nodiscard]] bool done() override;
     void point_at(std::size_t operation) { at_ = operation; }
     /// Throws InternalError where it was never recorded: a device would not wait at all.
     [[nodiscard]] std::size_t at() const;
 
   private:
-    Schedule& schedule_;
+    std::shared_ptr<Schedule> schedule_;  // the progress thread may ask when the device is gone
     std::optional<std::size_t> at_;
 };
 
@@ -158,8 +160,10 @@ class AsyncDevice final : public Device {
         return std::make_unique<AsyncStream>(*schedule_);
     }
     [[nodiscard]] std::unique_ptr<Event> make_event() override {
-        return std::make_unique<AsyncEvent>(*schedule_);
+        return std::make_unique<AsyncEvent>(schedule_);
     }
+    void pin(std::byte*, Bytes) override { schedule_->pin(1); }
+    void unpin(std::byte*) noexcept override { schedule_->pin(-1); }
 
   private:
     std::shared_ptr<Schedule> schedule_;

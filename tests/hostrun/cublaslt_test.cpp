@@ -10,6 +10,7 @@
 
 #include "runtime/kernels/rules/cublaslt_steps.hpp"
 #include "tests/hostrun/host_cublaslt.hpp"
+#include "tests/hostrun/host_provider.hpp"
 #include "tests/parity/expectations.hpp"
 
 namespace trireme::hostrun {
@@ -19,26 +20,9 @@ using parity::KernelBench;
 using parity::OpCase;
 using ::testing::HasSubstr;
 
-struct HostRun {
-    HostRun() {
-        auto own = std::make_unique<HostRunDevice>();
-        device = own.get();
-        backend.device = std::move(own);
-    }
-    Backend backend;
-    HostRunDevice* device;
-    HostCublaslt provider;
-};
+using Host = HostRun<HostCublaslt>;
 
-std::vector<OpCase> in_all_types(const std::vector<OpCase>& given) {
-    std::vector<OpCase> cases = given;
-    for (const DType half : {DType::bf16, DType::f16}) {
-        for (const OpCase& op_case : parity::stored_as(half, given)) cases.push_back(op_case);
-    }
-    return cases;
-}
-
-void check(HostRun& host, const std::vector<OpCase>& cases) {
+void check(Host& host, const std::vector<OpCase>& cases) {
     for (const OpCase& op_case : cases) {
         for (const std::int64_t batch : op_case.batches) {
             SCOPED_TRACE(fmt::format("{}, batch {}", op_case.name(), batch));
@@ -81,28 +65,28 @@ std::vector<OpCase> feed_forward_cases(layers::HiddenActivation inside) {
 bool is_bare(const cublaslt::ColumnProduct& product) { return product.epilogue == cublaslt::Epilogue::none; }
 
 TEST(Cublaslt, Linear) {
-    HostRun host;
+    Host host;
     check(host, linear_cases());
 }
 
 TEST(Cublaslt, LinearWithEveryEpilogueApart) {
-    HostRun host;
+    Host host;
     host.provider.has = is_bare;
     check(host, linear_cases());
 }
 
 TEST(Cublaslt, FeedForwardWithGelu) {
-    HostRun host;
+    Host host;
     check(host, feed_forward_cases(layers::HiddenActivation::gelu_tanh));
 }
 
 TEST(Cublaslt, FeedForwardWithRelu) {
-    HostRun host;
+    Host host;
     check(host, feed_forward_cases(layers::HiddenActivation::relu));
 }
 
 TEST(Cublaslt, FeedForwardWithEveryEpilogueApart) {
-    HostRun host;
+    Host host;
     host.provider.has = is_bare;
     check(host, feed_forward_cases(layers::HiddenActivation::gelu_tanh));
     // A product that is rounded to 16 bits before its bias comes has other kinks than the reference.
@@ -114,7 +98,7 @@ TEST(Cublaslt, FeedForwardWithEveryEpilogueApart) {
 /// The library's order of a mask's bits is its own: where it has one of the two only, both are apart.
 TEST(Cublaslt, AMaskIsWrittenAndReadBySameSide) {
     for (const auto missing : {cublaslt::Epilogue::relu_aux_bias, cublaslt::Epilogue::drelu}) {
-        HostRun host;
+        Host host;
         host.provider.has = [&](const cublaslt::ColumnProduct& p) { return p.epilogue != missing; };
         const OpCase op_case{layers::FeedForward{24, 5, layers::HiddenActivation::relu}, {16}, {3}};
         check(host, {op_case});
@@ -125,7 +109,7 @@ TEST(Cublaslt, AMaskIsWrittenAndReadBySameSide) {
 
 /// Gradients that must be converted come in pieces; so do the sums of their columns.
 TEST(Cublaslt, HeadsInPieces) {
-    HostRun host;
+    Host host;
     host.provider.cap = Bytes(65536);  // of which a half is for the pieces
     for (const DType half : {DType::bf16, DType::f16}) {
         for (const bool bias : {false, true}) {
@@ -147,7 +131,7 @@ TEST(Cublaslt, HeadsInPieces) {
 
 /// What was proved is what would be run: no epilogue of the list is missing from the cases.
 TEST(Cublaslt, EveryEpilogueIsAskedFor) {
-    HostRun host;
+    Host host;
     check(
         host,
         {{layers::Linear{.out_features = 3}, {5}, {2}},
@@ -162,7 +146,7 @@ TEST(Cublaslt, EveryEpilogueIsAskedFor) {
 /// Without an algorithm for the bare product, or room for the partial sums of a bias's gradient, there are no
 /// kernels.
 TEST(Cublaslt, WhatTheLibraryHasNotIsRefusedInItsWords) {
-    HostRun host;
+    Host host;
     const OpCase op_case{layers::Linear{.out_features = 300, .bias = true}, {5}, {2}};
     host.provider.has = [](const auto&) { return false; };
     EXPECT_EQ(KernelBench(host.backend, host.provider, op_case, 2, 1).refusal(),

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "runtime/kernels/cuda/nodes/own_kernels.hpp"
 #include "tests/hostrun/host_provider.hpp"
 #include "tests/parity/expectations.hpp"
 
@@ -19,7 +20,9 @@ using parity::Results;
 using parity::RunOptions;
 using parity::Values;
 
-void expect_independence(HostRun& host, KernelBench& bench) {
+using Host = HostRun<cuda::OwnProvider<HostLaunch>>;
+
+void expect_independence(Host& host, KernelBench& bench) {
     const Results once = bench.train();
     for (const Order order : {Order::descending, Order::scattered}) {
         host.device->order = order;
@@ -38,13 +41,8 @@ void expect_independence(HostRun& host, KernelBench& bench) {
 
 /// As they are, and with their activations in 16 bits where the op reads and writes such.
 void check(const std::vector<OpCase>& given, bool halves = true) {
-    HostRun host;
-    std::vector<OpCase> cases = given;
-    for (const DType half : {DType::bf16, DType::f16}) {
-        if (!halves) break;
-        for (const OpCase& op_case : parity::stored_as(half, given)) cases.push_back(op_case);
-    }
-    for (const OpCase& op_case : cases) {
+    Host host(DeviceModel{});
+    for (const OpCase& op_case : halves ? in_all_types(given) : given) {
         for (const std::int64_t batch : op_case.batches) {
             SCOPED_TRACE(fmt::format("{}, batch {}", op_case.name(), batch));
             KernelBench bench(host.backend, host.provider, op_case, batch, 1);

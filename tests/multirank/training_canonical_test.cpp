@@ -9,12 +9,7 @@
 namespace trireme {
 namespace {
 
-/// Parameters after each step: batch 37 of 208 samples, so that every sixth step is short.
-std::vector<std::string> hashes(const std::vector<StepRecord>& steps) {
-    std::vector<std::string> list;
-    for (const StepRecord& record : steps) list.push_back(record.state_sha256);
-    return list;
-}
+// Batch 37 of 208 samples: every sixth step is short.
 
 TEST_F(TrainingTest, CanonicalGradientsAreThoseOfOnePassToo) {
     expect_reference_gradients({.ranks = 3, .batch = 37, .steps = 6, .canonical = true});
@@ -23,85 +18,40 @@ TEST_F(TrainingTest, CanonicalGradientsAreThoseOfOnePassToo) {
 TEST_F(TrainingTest, CanonicalBitsDoNotDependOnTheRankCount) {
     for (const char* device : {"reference", "cpu"}) {
         for (std::int64_t leaves : {8, 13}) {
-            std::vector<std::string> first;
-            for (int ranks : {1, 2, 3, 4, 5, 8}) {
-                const auto mine = hashes(run({.ranks = ranks,
-                                              .batch = 37,
-                                              .steps = 14,
-                                              .lr = 0.05,
-                                              .device = device,
-                                              .canonical = true,
-                                              .virtual_shards = leaves}));
-                if (first.empty()) first = mine;
-                EXPECT_EQ(mine, first) << device << ", " << leaves << " leaves, " << ranks << " ranks";
-            }
+            RunSetup setup{.batch = 37, .steps = 14, .lr = 0.05, .device = device, .canonical = true};
+            setup.virtual_shards = leaves;
+            expect_same_bits(setup, {1, 2, 3, 4, 5, 8});
         }
     }
 }
 
 TEST_F(TrainingTest, CanonicalBitsWithBatchNormResidualAndDropout) {
     for (const char* device : {"reference", "cpu"}) {
-        std::vector<std::string> first;
-        for (int ranks : {1, 2, 3, 4, 5, 8}) {
-            const auto mine = hashes(run({.ranks = ranks,
-                                          .batch = 37,
-                                          .steps = 8,
-                                          .lr = 0.05,
-                                          .device = device,
-                                          .canonical = true,
-                                          .graph = test::tiny_residual}));
-            if (first.empty()) first = mine;
-            EXPECT_EQ(mine, first) << device << ", " << ranks << " ranks";
-        }
+        RunSetup setup{.batch = 37, .steps = 8, .lr = 0.05, .device = device, .canonical = true};
+        setup.graph = test::tiny_residual;
+        expect_same_bits(setup, {1, 2, 3, 4, 5, 8});
     }
 }
 
 TEST_F(TrainingTest, CanonicalBitsWithResidualsOfConvolutions) {
-    std::vector<std::string> first;
-    for (int ranks : {1, 3, 4}) {
-        const auto mine = hashes(run({.ranks = ranks,
-                                      .batch = 37,
-                                      .steps = 6,
-                                      .lr = 0.05,
-                                      .device = "cpu",
-                                      .canonical = true,
-                                      .graph = test::tiny_conv_residual_fused}));
-        if (first.empty()) first = mine;
-        EXPECT_EQ(mine, first) << ranks << " ranks";
-    }
+    RunSetup setup{.batch = 37, .steps = 6, .lr = 0.05, .device = "cpu", .canonical = true};
+    setup.graph = test::tiny_conv_residual_fused;
+    expect_same_bits(setup, {1, 3, 4});
 }
 
 TEST_F(TrainingTest, CanonicalBitsInBf16) {
-    std::vector<std::string> first;
-    for (int ranks : {1, 3, 4}) {
-        const auto mine = hashes(run({.ranks = ranks,
-                                      .batch = 37,
-                                      .steps = 6,
-                                      .lr = 0.05,
-                                      .device = "cpu",
-                                      .canonical = true,
-                                      .graph = test::tiny_residual_bf16}));
-        if (first.empty()) first = mine;
-        EXPECT_EQ(mine, first) << ranks << " ranks";
-    }
+    RunSetup setup{.batch = 37, .steps = 6, .lr = 0.05, .device = "cpu", .canonical = true};
+    setup.graph = test::tiny_residual_bf16;
+    expect_same_bits(setup, {1, 3, 4});
 }
 
 TEST_F(TrainingTest, CanonicalBitsOfATransformer) {
     // Two uses of one table, sums over windows, dropout: leaf by leaf the same on any number of ranks.
     for (const char* device : {"reference", "cpu"}) {
-        std::vector<std::string> first;
-        for (int ranks : {1, 2, 3}) {
-            const auto mine = hashes(run({.ranks = ranks,
-                                          .batch = 19,
-                                          .steps = 4,
-                                          .lr = 0.1,
-                                          .device = device,
-                                          .canonical = true,
-                                          .graph = test::tiny_gpt,
-                                          .text = true}));
-            if (first.empty()) first = mine;
-            EXPECT_EQ(mine, first) << device << ", " << ranks << " ranks";
-        }
+        RunSetup setup{.batch = 19, .steps = 4, .lr = 0.1, .device = device, .canonical = true};
+        setup.graph = test::tiny_gpt;
+        setup.text = true;
+        expect_same_bits(setup, {1, 2, 3});
     }
 }
 

@@ -93,6 +93,25 @@ class TrainingTest : public testing::Test {
         return steps;
     }
 
+    /// The state after each step.
+    static std::vector<std::string> hashes(const std::vector<StepRecord>& steps) {
+        std::vector<std::string> list;
+        for (const StepRecord& record : steps) list.push_back(record.state_sha256);
+        return list;
+    }
+
+    /// It is the same on all these numbers of ranks.
+    static void expect_same_bits(RunSetup setup, const std::vector<int>& rank_counts) {
+        std::vector<std::string> first;
+        for (const int ranks : rank_counts) {
+            setup.ranks = ranks;
+            const auto mine = hashes(run(setup));
+            if (first.empty()) first = mine;
+            EXPECT_EQ(mine, first) << setup.device << ", " << setup.virtual_shards << " leaves, " << ranks
+                                   << " ranks";
+        }
+    }
+
     static void run_rank(const RunSetup& setup, comm::Communicator& comm, std::vector<StepRecord>& steps,
                          std::mutex& mutex) {
         const layers::ModelGraph graph = setup.graph();

@@ -32,7 +32,10 @@ CudaStream::CudaStream() {
     cuda::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
 }
 
-CudaStream::~CudaStream() { static_cast<void>(cudaStreamDestroy(stream_)); }
+CudaStream::~CudaStream() {
+    static_cast<void>(cudaStreamSynchronize(stream_));
+    static_cast<void>(cudaStreamDestroy(stream_));
+}
 
 void CudaStream::synchronize() { cuda::check(cudaStreamSynchronize(stream_), "running a stream's work"); }
 

@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include "runtime/kernels/cuda/bodies/column_sums.hpp"
+#include "runtime/kernels/cuda/nodes/sum_columns.hpp"
 #include "runtime/kernels/rules/cuda_plans.hpp"
 #include "runtime/kernels/rules/cuda_rules.hpp"
 
@@ -77,11 +77,7 @@ class OwnKernels : public NodeKernels {
     template <class Terms, class Finish>
     static void sum_columns(Stream& stream, const Tiling& tiling, const Terms& terms, const Finish& finish,
                             std::byte* partials) {
-        auto* sums = values_of<double>(partials);
-        Launch::blocks(stream, tiling.blocks(), Tiling::threads, TileSums<Terms>{tiling, terms, sums});
-        const ChunkLanes lanes = ChunkLanes::of(tiling);
-        Launch::blocks(stream, lanes.warps(), ChunkLanes::threads,
-                       SumChunks<Finish>{tiling, lanes, sums, finish});
+        cuda::sum_columns<Launch>(stream, tiling, terms, finish, partials);
     }
 
   private:

@@ -14,9 +14,9 @@
 #include <string>
 #include <utility>
 
-#include "runtime/kernels/cuda/bodies/column_sums.hpp"
 #include "runtime/kernels/cuda/bodies/elementwise.hpp"
 #include "runtime/kernels/cuda/bodies/product_epilogues.hpp"
+#include "runtime/kernels/cuda/nodes/sum_columns.hpp"
 #include "runtime/kernels/rules/column_major.hpp"
 
 namespace trireme::cublaslt {
@@ -211,12 +211,7 @@ class ProductSteps final : public NodeKernels {
         const cuda::StridedColumns terms{{address_of(product.a.at, b), product.a.at.dtype},
                                          product.a.leading};
         const cuda::ScaledSums finish{{writable(product.vector, b), DType::f32}};
-        auto* partials = reinterpret_cast<double*>(writable(product.workspace, b));
-        Launch::blocks(stream, tiling.blocks(), cuda::Tiling::threads,
-                       cuda::TileSums<cuda::StridedColumns>{tiling, terms, partials});
-        const auto lanes = cuda::ChunkLanes::of(tiling);
-        Launch::blocks(stream, lanes.warps(), cuda::ChunkLanes::threads,
-                       cuda::SumChunks<cuda::ScaledSums>{tiling, lanes, partials, finish});
+        cuda::sum_columns<Launch>(stream, tiling, terms, finish, writable(product.workspace, b));
     }
 
     NodeSteps steps_;
