@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --with-cuda-libraries) cuda_libraries=yes ;;
-    --with-gpu-tests) programs+=(gpu_device gpu_cublaslt gpu_parity) ;;
+    --with-gpu-tests) programs+=(gpu_device gpu_cublaslt gpu_cudnn gpu_parity) ;;
     --without-onednn) onednn=no ;;
     --without-mpi) mpi=no ;;
     -h | --help)

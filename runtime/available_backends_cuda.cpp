@@ -6,6 +6,8 @@
 #include "runtime/host_backends.hpp"
 #include "runtime/kernels/cublaslt/cublaslt_provider.hpp"
 #include "runtime/kernels/cuda/cuda_provider.hpp"
+#include "runtime/kernels/cudnn/cudnn_provider.hpp"
+#include "runtime/kernels/cudnn/plan_tuner.hpp"
 
 namespace trireme {
 namespace {
@@ -14,6 +16,9 @@ namespace {
 /// what each of them said.
 std::vector<std::unique_ptr<KernelProvider>> providers_of(const DeviceModel& model) {
     std::vector<std::unique_ptr<KernelProvider>> providers;
+    // Another plan may give other bits: canonical jobs run the library's own choice.
+    providers.push_back(
+        std::make_unique<CudnnProvider>(model, model.deterministic ? nullptr : cudnn::measured_plans()));
     providers.push_back(std::make_unique<CublasltProvider>(model));
     providers.push_back(make_cuda_provider(model));
     return providers;

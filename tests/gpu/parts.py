@@ -91,9 +91,9 @@ def parity(dtype):
     return part
 
 
-def cublaslt(bench):
-    """An algorithm of cuBLASLt for every product of every preset, in each precision"""
-    return gtest(bench, "gpu_cublaslt", "GpuCublaslt.*")
+def graphs(bench):
+    """A plan of cuDNN for every graph of every recipe, in four precisions, and the measurement of plans"""
+    return gtest(bench, "gpu_cudnn", "GpuCudnn.*")
 
 
 def canonical(bench):
@@ -160,10 +160,10 @@ BF16 = ("--precision.compute", "bf16")
 PARTS = {
     "device": device,
     "products": products,
+    "graphs": graphs,
     "parity-f32": parity("f32"),
     "parity-bf16": parity("bf16"),
     "parity-f16": parity("f16"),
-    "cublaslt": cublaslt,
     "canonical": canonical,
     "train-lenet": training("lenet-mnist"),
     "train-resnet18": training("resnet18-cifar", *BF16),

@@ -1,14 +1,10 @@
 // The kernels around cuDNN's graphs run on the CPU: graphs by their definitions, conversions, the order of
 // weights and sums by the bodies of our own kernels, next to the fp64 reference.
-#include <functional>
-
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "runtime/kernels/cuda/nodes/graph_provider.hpp"
-#include "tests/hostrun/host_launch.hpp"
-#include "tests/parity/expectations.hpp"
+#include "tests/hostrun/checked_cases.hpp"
 #include "tests/support/host_graphs.hpp"
 
 namespace trireme::hostrun {
@@ -17,7 +13,7 @@ namespace {
 using parity::KernelBench;
 using parity::OpCase;
 using ::testing::HasSubstr;
-using trireme::testing::HostGraphs;
+using trireme::test::HostGraphs;
 
 class HostCudnn final : public KernelProvider {
   public:
@@ -35,33 +31,13 @@ class HostCudnn final : public KernelProvider {
     cudnn::GraphProvider<HostLaunch, HostGraphs> provider_{DeviceModel{}, graphs_};
 };
 
-struct HostRun {
-    HostRun() {
-        auto own = std::make_unique<HostRunDevice>();
-        device = own.get();
-        backend.device = std::move(own);
-    }
-    Backend backend;
-    HostRunDevice* device;
-    HostCudnn provider;
-};
+using Host = HostRun<HostCudnn>;
 
-void check(HostRun& host, const std::vector<OpCase>& cases) {
-    for (const OpCase& op_case : cases) {
-        for (const std::int64_t batch : op_case.batches) {
-            SCOPED_TRACE(fmt::format("{}, batch {}", op_case.name(), batch));
-            KernelBench bench(host.backend, host.provider, op_case, batch, 1);
-            ASSERT_EQ(bench.refusal(), "");
-            ++census().cases;
-            parity::expect_parity(bench, op_case);
-            host.device->order = Order::scattered;
-            const parity::Results scattered = bench.train();
-            host.device->order = Order::ascending;
-            parity::expect_same_bits(bench.train(), scattered);
-            parity::expect_same_bits(scattered, bench.train({.input_gradient_first = true}));
-            if (::testing::Test::HasFailure()) return;
-        }
-    }
+void check(Host& host, const std::vector<OpCase>& cases) {
+    check_cases(host, cases, [&](KernelBench& bench) {
+        const parity::Results results = expect_any_order(host, bench);
+        parity::expect_same_bits(results, bench.train({.input_gradient_first = true}));
+    });
 }
 
 std::vector<OpCase> in_batches(std::vector<OpCase> cases, const std::vector<std::int64_t>& batches) {
@@ -83,33 +59,33 @@ std::vector<OpCase> attention_in(DType half) {
     return cases;
 }
 
-std::string refusal_of(HostRun& host, const OpCase& op_case) {
+std::string refusal_of(Host& host, const OpCase& op_case) {
     return KernelBench(host.backend, host.provider, op_case, 2, 1).refusal();
 }
 
 TEST(Cudnn, Convolutions) {
-    HostRun host;
+    Host host;
     check(host, in_batches(parity::convolution_cases(), {1, 3}));
 }
 
 TEST(Cudnn, ConvolutionsInBf16) {
-    HostRun host;
+    Host host;
     check(host, in_batches(parity::stored_as(DType::bf16, parity::convolution_cases()), {2}));
 }
 
 TEST(Cudnn, ConvolutionsInFp16) {
-    HostRun host;
+    Host host;
     check(host, in_batches(parity::stored_as(DType::f16, parity::convolution_cases()), {2}));
 }
 
 TEST(Cudnn, Attention) {
-    HostRun host;
+    Host host;
     check(host, attention_in(DType::bf16));
     check(host, attention_in(DType::f16));
 }
 
 TEST(Cudnn, WhatHasNoPlanIsRefusedInTheLibrarysWords) {
-    HostRun host;
+    Host host;
     const OpCase op_case{layers::Conv2d{.out_channels = 4}, {3, 3, 2}, {2}};
     host.provider.graphs().has = [](const cudnn::GraphSpec& spec) {
         return spec.kind != cudnn::GraphKind::conv_weight_gradient;
@@ -119,7 +95,7 @@ TEST(Cudnn, WhatHasNoPlanIsRefusedInTheLibrarysWords) {
 
 /// A conversion must fit the cap, a workspace shrinks to what the cap leaves.
 TEST(Cudnn, WhatDoesNotFitTheCapIsRefused) {
-    HostRun host;
+    Host host;
     OpCase op_case{layers::Conv2d{.out_channels = 4, .bias = true}, {32, 32, 16}, {2}};
     host.provider.cap = Bytes(16 << 10);
     EXPECT_EQ(refusal_of(host, op_case), "");

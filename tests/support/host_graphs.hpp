@@ -14,7 +14,7 @@
 #include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
 #include "tests/support/memory_values.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 /// One tensor of a launch.
 struct HostTensor {
@@ -214,4 +214,4 @@ class HostGraphs {
     }
 };
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -7,7 +7,7 @@
 #include "runtime/core/dtype.hpp"
 #include "runtime/core/float16.hpp"
 
-namespace trireme::testing {
+namespace trireme::test {
 
 inline double value_at(const std::byte* memory, DType dtype, std::int64_t index) {
     if (dtype == DType::f32) {
@@ -30,4 +30,4 @@ inline void set_value(std::byte* memory, DType dtype, std::int64_t index, double
     std::memcpy(memory + index * 2, &half, sizeof(half));
 }
 
-}  // namespace trireme::testing
+}  // namespace trireme::test

@@ -1,5 +1,7 @@
 #include "runtime/kernels/cudnn/plan_tuner.hpp"
 
+#include <cstdlib>
+
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
@@ -133,6 +135,15 @@ PlanEnvironment plan_environment() {
     cuda::check(cudaGetDeviceProperties(&properties, device), "asking a GPU for its properties");
     return {properties.name, 10 * properties.major + properties.minor,
             static_cast<std::int64_t>(cudnnGetVersion()), static_cast<std::int64_t>(cublasLtGetVersion())};
+}
+
+std::shared_ptr<const PlanCache> measured_plans() {
+    auto cache = std::make_shared<PlanCache>(plan_environment());
+    const auto variable = [](const char* name) -> const char* { return std::getenv(name); };
+    if (const auto path = plan_cache_path(variable); !path.empty()) {
+        if (const std::string damage = cache->read(path); !damage.empty()) log::warn("{}", damage);
+    }
+    return cache;
 }
 
 TuningResult tune(std::span<const GraphSpec> graphs, int sm, PlanCache& cache, const TuningEffort& effort) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 
 #include "runtime/kernels/rules/cudnn_graphs.hpp"
@@ -24,6 +25,9 @@ struct TuningResult {
 
 /// The environment of the current device.
 [[nodiscard]] PlanEnvironment plan_environment();
+
+/// What the file of plan_cache_path() holds, for the current device. A damaged file is told and passed over.
+[[nodiscard]] std::shared_ptr<const PlanCache> measured_plans();
 
 /// Puts into the cache, which is this device's, the fastest plan of each graph that it lacks. `sm`: compute
 /// capability times ten. Throws DeviceError where the GPU or cuDNN is missing; a plan that fails is left out.

@@ -68,7 +68,7 @@ Target Target::gpu(cudnnContext* handle, int sm) {
 
 Target Target::described(const std::string& properties, int sm) {
     auto made = std::make_shared<fe::DeviceProperties>();
-    const auto error = made->deserialize({properties.begin(), properties.end()});
+    auto error = made->deserialize({properties.begin(), properties.end()});
     if (error.is_bad()) {
         throw DeviceError(
             fmt::format("cuDNN does not take the description of a GPU: {}", reasons_in(error.get_message())));
@@ -156,7 +156,7 @@ std::unique_ptr<PlannedGraph> PlannedGraph::make(const GraphSpec& spec, const Ta
                                                  std::string& refusal) {
     auto library = std::make_unique<Library>(spec);
     try {
-        const auto error = library->ask(target);
+        auto error = library->ask(target);
         if (error.is_good()) return std::unique_ptr<PlannedGraph>(new PlannedGraph(std::move(library)));
         refusal = reasons_in(error.get_message());
     } catch (const fe::cudnnException& e) {
@@ -193,7 +193,7 @@ void PlannedGraph::run(cudnnContext* handle, const Operands& operands, std::byte
     ensure(operands.size() <= memory.size(), "a graph has no more tensors than that");
     std::transform(operands.begin(), operands.end(), memory.begin(),
                    [](const std::byte* at) { return const_cast<std::byte*>(at); });
-    const auto error = library_->graph.execute_plan_at_index(
+    auto error = library_->graph.execute_plan_at_index(
         handle, memory.data(), static_cast<int>(operands.size()), workspace, library_->taken);
     if (error.is_bad()) {
         throw DeviceError(fmt::format("cuDNN failed at {} with plan {}: {}", library_->spec.str(),

@@ -182,8 +182,8 @@ class ConvPlanner {
         spec.relu = op_.activation == layers::Activation::relu;
         PassLayout layout(plan_.forward_parts, spec, needs().forward_scratch, refusal_);
         layout.copy_where(differs(view_.input_dtype()), &PassParts::x, geometry().inputs(), plan_.compute);
-        layout.copy_where(has_residual() && differs(view_.input_dtype(1)),
-                          &PassParts::residual, geometry().outputs(), plan_.compute);
+        layout.copy_where(has_residual() && differs(view_.input_dtype(1)), &PassParts::residual,
+                          geometry().outputs(), plan_.compute);
         layout.copy_where(differs(view_.output_dtype()), &PassParts::y, geometry().outputs(), plan_.compute);
         layout.finish(device_.sm, cap_);
         if (plan_.master_weights) return;

@@ -24,8 +24,8 @@ namespace trireme::cudnn {
 inline constexpr std::int64_t workspace_alignment = 256;
 
 /// What cuDNN's first choices take for a graph, by the sizes that they were seen to take on sm_80 and sm_90
-/// (docs/kernels-cudnn.md): copies of operands that it wants in another layout, partial sums, accumulators. A plan
-/// that takes more is not used. Bytes.
+/// (docs/kernels-cudnn.md): copies of operands that it wants in another layout, partial sums, accumulators. A
+/// plan that takes more is not used. Bytes.
 [[nodiscard]] std::int64_t usual_workspace(const GraphSpec& spec, int sm);
 
 /// Offsets of one pass's parts in the scratch. An operand that has none is read or written where it lies; one

@@ -47,6 +47,16 @@ std::map<std::string, PlanChoice> choices_in(std::string_view text) {
 
 }  // namespace
 
+std::filesystem::path plan_cache_path(const std::function<const char*(const char*)>& variable) {
+    if (const char* named = variable("TRIREME_PLAN_CACHE")) return named;
+    const auto file_in = [](const std::filesystem::path& folder) {
+        return folder / "trireme" / "plans.json";
+    };
+    if (const char* caches = variable("XDG_CACHE_HOME")) return file_in(caches);
+    if (const char* home = variable("HOME")) return file_in(std::filesystem::path(home) / ".cache");
+    return {};
+}
+
 std::optional<PlanChoice> fastest(std::span<const PlanTimes> plans) {
     std::optional<PlanChoice> best;
     for (const PlanTimes& times : plans) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -15,6 +16,11 @@
 #include <vector>
 
 namespace trireme {
+
+/// Where a user's measurements are kept: $TRIREME_PLAN_CACHE, else trireme/plans.json in $XDG_CACHE_HOME or
+/// in
+/// ~/.cache; empty where none of these is set. `variable` answers as std::getenv does.
+[[nodiscard]] std::filesystem::path plan_cache_path(const std::function<const char*(const char*)>& variable);
 
 /// Times of one plan, in microseconds, in the order in which they were taken.
 struct PlanTimes {

@@ -96,6 +96,22 @@ TEST(PlanCache, WhatOneRankFoundIsTheOthersToo) {
     EXPECT_EQ(first.text(), second.text());
 }
 
+TEST(PlanCache, LiesWhereTheUserOrTheSystemKeepsCaches) {
+    std::map<std::string, const char*> set{
+        {"TRIREME_PLAN_CACHE", "/fast/plans"}, {"XDG_CACHE_HOME", "/caches"}, {"HOME", "/home/rower"}};
+    const auto variable = [&](const char* name) -> const char* {
+        const auto found = set.find(name);
+        return found == set.end() ? nullptr : found->second;
+    };
+    EXPECT_EQ(plan_cache_path(variable), "/fast/plans");
+    set.erase("TRIREME_PLAN_CACHE");
+    EXPECT_EQ(plan_cache_path(variable), "/caches/trireme/plans.json");
+    set.erase("XDG_CACHE_HOME");
+    EXPECT_EQ(plan_cache_path(variable), "/home/rower/.cache/trireme/plans.json");
+    set.erase("HOME");
+    EXPECT_EQ(plan_cache_path(variable), "");
+}
+
 TEST_F(PlanCacheFile, WhatWasWrittenIsReadAgain) {
     PlanCache cache(h100());
     EXPECT_EQ(cache.read(path()), "") << "no file is no mistake";

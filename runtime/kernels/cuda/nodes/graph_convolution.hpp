@@ -2,9 +2,9 @@
 // says what lies where).
 #pragma once
 
-#include "runtime/kernels/cuda/bodies/column_sums.hpp"
 #include "runtime/kernels/cuda/bodies/elementwise.hpp"
 #include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/sum_columns.hpp"
 #include "runtime/kernels/rules/cudnn_plans.hpp"
 
 namespace trireme::cudnn {
@@ -138,12 +138,9 @@ class ConvKernels final : public GraphKernels<Graphs> {
     }
 
     void sum_bias_gradient(Stream& stream, const KernelBuffers& b) const {
-        const cuda::Tiling& tiling = plan_.bias_tiling;
-        auto* partials = reinterpret_cast<double*>(workspace(b, plan_.weight_parts));
-        Launch::blocks(stream, tiling.blocks(), cuda::Tiling::threads,
-                       cuda::TileSums<cuda::ColumnTerms>{tiling, {{b.d_output, output_type_}}, partials});
-        Launch::blocks(stream, tiling.channels, cuda::SumChunks<cuda::ScaledSums>::threads,
-                       cuda::SumChunks<cuda::ScaledSums>{tiling, partials, {{b.d_params[1], DType::f32}}});
+        const cuda::ColumnTerms terms{{b.d_output, output_type_}};
+        const cuda::ScaledSums finish{{b.d_params[1], DType::f32}};
+        cuda::sum_columns<Launch>(stream, plan_.bias_tiling, terms, finish, workspace(b, plan_.weight_parts));
     }
 
     ConvPlan plan_;
