@@ -6,6 +6,7 @@
 #   cluster/bundle.sh --build build/release DIR     from another build
 #   cluster/bundle.sh --with-cuda-libraries DIR     with cuDNN, cuBLASLt and NVRTC (1.2 GB), for hosts that lack them
 #   cluster/bundle.sh --with-gpu-tests DIR          with the programs that tests/gpu/run_all.sh --programs DIR/bin runs
+#   cluster/bundle.sh --without-onednn DIR          without the kernels for cores, which are most of it: for GPUs alone
 #   cluster/bundle.sh --without-mpi DIR             without Open MPI, for hosts whose own (4.1, libmpi.so.40) is to be used
 set -euo pipefail
 
@@ -21,6 +22,7 @@ build=
 out=
 cuda_libraries=no
 programs=(trireme)
+onednn=yes
 mpi=yes
 while [ $# -gt 0 ]; do
     case $1 in
@@ -30,13 +32,14 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --with-cuda-libraries) cuda_libraries=yes ;;
-    --with-gpu-tests) programs+=(gpu_device gpu_parity) ;;
+    --with-gpu-tests) programs+=(gpu_device gpu_cublaslt gpu_cudnn gpu_parity) ;;
+    --without-onednn) onednn=no ;;
     --without-mpi) mpi=no ;;
     -h | --help)
-        sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
         exit 0
         ;;
-    -*) fail "unknown argument '$1' (there are --build, --with-cuda-libraries, --with-gpu-tests and --without-mpi)" ;;
+    -*) fail "unknown argument '$1' (there are --build, --with-cuda-libraries, --with-gpu-tests, --without-onednn and --without-mpi)" ;;
     *)
         [ -z "$out" ] || fail "one folder is made at a time: $out or $1?"
         out=$1
@@ -81,6 +84,7 @@ collect() {
             [ -z "${done_with[$name]:-}" ] || continue
             done_with[$name]=yes
             [[ $name =~ $of_the_host || $name =~ $stood_in ]] && continue
+            [ $onednn = yes ] || [[ ! $name =~ ^libdnnl\.so ]] || continue
             [ $mpi = yes ] || [[ ! $name =~ ^lib(mpi|open-rte|open-pal)\.so ]] || continue
             path=$(awk -v name="$name" '$1 == name && $2 == "=>" && $3 ~ /^\// {print $3; exit}' <<<"$map")
             [ -n "$path" ] || fail "$name, which $file needs, is not found on this host"
@@ -90,17 +94,51 @@ collect() {
     done
 }
 
-# stand_in SONAME: a library with those functions, and their versions, that the bundled libraries call of it; each gives 0 or null.
+# called PATTERN FILE...: what they call of other libraries, as far as objdump's line ends in the pattern.
+called() {
+    local pattern=$1
+    shift
+    for file in "$@"; do objdump -T "$file"; done | sed -n '/\*UND\*/'"s/.*$pattern\$/\\1/p" | sort -u
+}
+
+# link_stand_in SONAME OPTION...: makes a library of $work/stand_in.c.
+link_stand_in() {
+    local soname=$1
+    shift
+    cc -shared -fPIC -fno-builtin -w -Wl,-soname,"$soname" "$@" -o "$tree/lib/$soname" "$work/stand_in.c"
+}
+
+# stand_in SONAME VERSION: a library with those functions that the bundled libraries call of it; each gives 0 or null.
 stand_in() {
-    local soname=$1 functions version
-    functions=$(for file in "$tree"/lib/*.so*; do
-        objdump -T "$file" | awk '$3 == "*UND*" || $2 == "*UND*" {print}'
-    done | sed -n "s/.*($2) *//p" | sort -u)
+    local soname=$1 version=$2 functions
+    functions=$(called "($version) *\([A-Za-z0-9_]*\)" "$tree"/lib/*.so*)
     [ -n "$functions" ] || return 0
-    version=$2
     for name in $functions; do echo "void *$name(void) { return 0; }"; done >"$work/stand_in.c"
     { echo "$version { global:"; printf '%s;\n' $functions; echo "local: *; };"; } >"$work/stand_in.map"
-    cc -shared -fPIC -fno-builtin -w -Wl,-soname,"$soname" -Wl,--version-script,"$work/stand_in.map" -o "$tree/lib/$soname" "$work/stand_in.c"
+    link_stand_in "$soname" -Wl,--version-script,"$work/stand_in.map"
+}
+
+# The functions of oneDNN: whoever asks for more than its version has asked for kernels on cores.
+stand_in_onednn() {
+    local name
+    {
+        cat <<'C'
+#include <stdio.h>
+#include <unistd.h>
+static void refuse(void) {
+    fputs("trireme: DeviceError: this bundle was made without oneDNN, for GPUs alone: set job.device to cuda, or make a bundle "
+          "without --without-onednn\n", stderr);
+    _exit(4);
+}
+struct version { int major, minor, patch; const char *hash; unsigned cpu, gpu; };
+const struct version *dnnl_version(void) { static const struct version none; return &none; }
+int dnnl_get_effective_cpu_isa(void) { return 0; }
+C
+        for name in $(called ' \(dnnl_[a-z0-9_]*\)' "$tree"/libexec/*); do
+            case $name in dnnl_version | dnnl_get_effective_cpu_isa) ;; *) echo "void $name(void) { refuse(); }" ;; esac
+        done
+    } >"$work/stand_in.c"
+    link_stand_in libdnnl.so.3
 }
 
 # Open MPI finds its plugins and texts by OPAL_*, which the programs of bin/ set. Plugins for networks and launchers whose
@@ -202,6 +240,7 @@ if [ $mpi = yes ]; then
     starter mpirun orterun
     starter orted orted
 fi
+[ $onednn = yes ] || stand_in_onednn
 stand_in libcurl.so.4 CURL_OPENSSL_4
 stand_in libcrypto.so.3 OPENSSL_3.0.0
 

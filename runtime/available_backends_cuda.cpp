@@ -4,13 +4,34 @@
 #include "runtime/device/cuda/cuda_device.hpp"
 #include "runtime/device/cuda/imports/libraries.hpp"
 #include "runtime/host_backends.hpp"
+#include "runtime/kernels/cublaslt/cublaslt_provider.hpp"
+#include "runtime/kernels/cuda/cuda_provider.hpp"
+#include "runtime/kernels/cudnn/cudnn_provider.hpp"
+#include "runtime/kernels/cudnn/plan_tuner.hpp"
 
 namespace trireme {
 namespace {
 
+/// In the order in which they are asked. None takes everything: a node that nobody takes ends the job with
+/// what each of them said.
+std::vector<std::unique_ptr<KernelProvider>> providers_of(const DeviceModel& model) {
+    std::vector<std::unique_ptr<KernelProvider>> providers;
+    // Another plan may give other bits: canonical jobs run the library's own choice.
+    providers.push_back(
+        std::make_unique<CudnnProvider>(model, model.deterministic ? nullptr : cudnn::measured_plans()));
+    providers.push_back(std::make_unique<CublasltProvider>(model));
+    providers.push_back(make_cuda_provider(model));
+    return providers;
+}
+
 Backend cuda_backend(int threads) {
+    auto device = std::make_unique<CudaDevice>(comm::launcher_local_rank());
+    DeviceModel model;
+    model.sm = device->sm();
+    model.cudnn = static_cast<int>(cuda::cudnn_version());
     Backend backend;
-    backend.device = std::make_unique<CudaDevice>(comm::launcher_local_rank());
+    backend.providers = providers_of(model);
+    backend.device = std::move(device);
     cpu::use_kernel_threads(threads);  // what stays on the host runs on them
     return backend;
 }

@@ -10,8 +10,8 @@ import unittest
 from tests.support.trireme_cli import BINARY, JOB, REPOSITORY, write_idx
 
 ENVIRONMENT = {"PATH": "/bin", "HOME": "/tmp", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_WAIT_POLICY": "passive"}
-# 66 MB, of which oneDNN's library is 44.
-LARGEST = 75_000_000
+# oneDNN's library alone is 44 MB.
+LARGEST, LARGEST_WITHOUT_ONEDNN = 90_000_000, 60_000_000
 
 
 def foreign_root(folder):
@@ -28,6 +28,10 @@ def foreign_root(folder):
     return folder
 
 
+def size_of(folder):
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
 class BundleTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -41,11 +45,15 @@ class BundleTest(unittest.TestCase):
         cls.addClassCleanup(cls._folder.cleanup)
         cls.top = pathlib.Path(cls._folder.name)
         cls.root = foreign_root(cls.top / "root")
-        # Made in one place and moved to another: nothing in it may know where it was made.
+        cls.bundle = cls.make("here")
+
+    @classmethod
+    def make(cls, name, *options):
+        """Made in one place and moved to another: nothing in it may know where it was made."""
         made = cls.top / "made"
         build = pathlib.Path(BINARY).resolve().parents[1]
-        subprocess.run([REPOSITORY / "cluster/bundle.sh", "--build", build, made], check=True, capture_output=True, text=True)
-        cls.bundle = made.rename(cls.root / "bundle/here")
+        subprocess.run([REPOSITORY / "cluster/bundle.sh", "--build", build, *options, made], check=True, capture_output=True, text=True)
+        return made.rename(cls.root / "bundle" / name)
 
     def inside(self, command):
         mounts = " && ".join(f"mount --rbind /{name} {self.root}/{name}" for name in ("proc", "dev", "sys"))
@@ -78,8 +86,16 @@ class BundleTest(unittest.TestCase):
         self.assertIn("Open MPI", text)
 
     def test_nothing_outside_is_needed(self):
-        size = sum(file.stat().st_size for file in self.bundle.rglob("*") if file.is_file() and not file.is_symlink())
-        self.assertLess(size, LARGEST)
+        self.assertLess(size_of(self.bundle), LARGEST)
         for file in [*self.bundle.glob("libexec/*"), *self.bundle.glob("lib/**/*.so*")]:
             rpath = subprocess.run(["patchelf", "--print-rpath", file], capture_output=True, text=True, check=True).stdout.strip()
             self.assertEqual(rpath, "$ORIGIN/../lib" if file.parent.name == "libexec" else "", file)
+
+    def test_without_onednn_it_is_small_and_says_what_it_cannot(self):
+        self.assertLess(size_of(self.make("small", "--without-onednn")), LARGEST_WITHOUT_ONEDNN)
+        (self.root / "work/job.cfg").write_text(JOB.format(output="/work/run", data=""))
+        inspect = "/bundle/small/bin/trireme inspect job.cfg --world 1 --job.device"
+        self.succeed(f"{inspect} reference")
+        refused = self.inside(f"{inspect} cpu")
+        self.assertEqual(refused.returncode, 4, refused)
+        self.assertIn("DeviceError: this bundle was made without oneDNN", refused.stderr)

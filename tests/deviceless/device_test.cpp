@@ -1,5 +1,8 @@
 // The CUDA back end's own words where it cannot run, and the libraries that it opens late.
+#include <cstdlib>
+
 #include <cudnn_version.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -56,6 +59,18 @@ TEST(DevicelessLibraries, AllAreFoundAndGoodEnough) {
     EXPECT_THAT(version_of("cublaslt"), ::testing::MatchesRegex("[0-9]+"));
     EXPECT_THAT(version_of("cuda_runtime"), ::testing::MatchesRegex("1[2-9]\\.[0-9]+"));
     EXPECT_THAT(cudnn_library().path(), AllOf(StartsWith("/"), HasSubstr("libcudnn.so.9")));
+}
+
+// In a process of its own: what a process has opened stays open.
+TEST(DevicelessLibrariesDeathTest, AnOldCudnnIsRefused) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(
+        {
+            ::setenv("TRIREME_CUDA_LIBRARIES", TRIREME_OLD_CUDNN, 1);
+            fmt::print(stderr, "{}\n", device_error_of(require_libraries));
+            std::exit(3);
+        },
+        ::testing::ExitedWithCode(3), "cuDNN 9.12.0 of .*/libcudnn.so.9 is too old: 9.13.0 or newer");
 }
 
 TEST(DevicelessLibraries, WhatIsMissingIsTold) {

@@ -91,6 +91,11 @@ def parity(dtype):
     return part
 
 
+def graphs(bench):
+    """A plan of cuDNN for every graph of every recipe, in four precisions, and the measurement of plans"""
+    return gtest(bench, "gpu_cudnn", "GpuCudnn.*")
+
+
 def canonical(bench):
     """Canonical mode: the same bits on 1, 2 and 4 ranks, which share the GPU where there is one"""
     figures = {}
@@ -155,6 +160,7 @@ BF16 = ("--precision.compute", "bf16")
 PARTS = {
     "device": device,
     "products": products,
+    "graphs": graphs,
     "parity-f32": parity("f32"),
     "parity-bf16": parity("bf16"),
     "parity-f16": parity("f16"),

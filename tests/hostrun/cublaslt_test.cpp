@@ -9,9 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "runtime/kernels/rules/cublaslt_steps.hpp"
+#include "tests/hostrun/checked_cases.hpp"
 #include "tests/hostrun/host_cublaslt.hpp"
-#include "tests/hostrun/host_provider.hpp"
-#include "tests/parity/expectations.hpp"
 
 namespace trireme::hostrun {
 namespace {
@@ -23,20 +22,7 @@ using ::testing::HasSubstr;
 using Host = HostRun<HostCublaslt>;
 
 void check(Host& host, const std::vector<OpCase>& cases) {
-    for (const OpCase& op_case : cases) {
-        for (const std::int64_t batch : op_case.batches) {
-            SCOPED_TRACE(fmt::format("{}, batch {}", op_case.name(), batch));
-            KernelBench bench(host.backend, host.provider, op_case, batch, 1);
-            ASSERT_EQ(bench.refusal(), "");
-            ++census().cases;
-            parity::expect_parity(bench, op_case);
-            host.device->order = Order::scattered;
-            const parity::Results scattered = bench.train();
-            host.device->order = Order::ascending;
-            parity::expect_same_bits(bench.train(), scattered);
-            if (::testing::Test::HasFailure()) return;
-        }
-    }
+    check_cases(host, cases, [&](KernelBench& bench) { (void)expect_any_order(host, bench); });
 }
 
 /// The parity tests' shapes, the large ones with few rows, and ragged ones around the padding of rows to 8.

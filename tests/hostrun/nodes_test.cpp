@@ -4,12 +4,10 @@
 // blocks and threads in three orders, in place where the kernels say that they can, and with the backward
 // passes the other way round: the same bits each time. (In place, the plan has what reads a gradient come
 // before what writes over it.)
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "runtime/kernels/cuda/nodes/own_kernels.hpp"
-#include "tests/hostrun/host_provider.hpp"
-#include "tests/parity/expectations.hpp"
+#include "tests/hostrun/checked_cases.hpp"
 
 namespace trireme::hostrun {
 namespace {
@@ -42,17 +40,8 @@ void expect_independence(Host& host, KernelBench& bench) {
 /// As they are, and with their activations in 16 bits where the op reads and writes such.
 void check(const std::vector<OpCase>& given, bool halves = true) {
     Host host(DeviceModel{});
-    for (const OpCase& op_case : halves ? in_all_types(given) : given) {
-        for (const std::int64_t batch : op_case.batches) {
-            SCOPED_TRACE(fmt::format("{}, batch {}", op_case.name(), batch));
-            KernelBench bench(host.backend, host.provider, op_case, batch, 1);
-            ASSERT_EQ(bench.refusal(), "");
-            ++census().cases;
-            parity::expect_parity(bench, op_case);
-            expect_independence(host, bench);
-            if (testing::Test::HasFailure()) return;
-        }
-    }
+    check_cases(host, halves ? in_all_types(given) : given,
+                [&](KernelBench& bench) { expect_independence(host, bench); });
 }
 
 /// One op on vectors of awkward lengths.

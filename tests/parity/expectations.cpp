@@ -22,7 +22,7 @@ void expect_near(std::string_view what, const std::vector<double>& got, const st
 }
 
 void expect_parity(KernelBench& bench, const OpCase& op_case) {
-    const Tolerance tolerance = tolerance_of(op_case);
+    const Tolerance tolerance = tolerance_of(op_case, bench.provider());
     const Results trained = bench.train();
     const Results want = bench.reference(trained.output);
     expect_near("output", trained.output, want.output, tolerance.forward);

@@ -42,6 +42,8 @@ class KernelBench {
     KernelBench(Backend& backend, const KernelProvider& provider, const OpCase& op_case, std::int64_t batch,
                 int threads);
 
+    /// The provider's name.
+    [[nodiscard]] std::string_view provider() const { return provider_.name(); }
     /// Why the provider does not take the op; empty when it does.
     [[nodiscard]] std::string refusal() const;
     /// Of kernels for training.

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layers/ops.hpp"
@@ -49,7 +50,10 @@ struct Tolerance {
 /// its gradient is rounded once when it is stored; where an op multiplies with a weight, each product carries
 /// the weight's own rounding as well, and these average out over a sum. The operands of the gradients of
 /// parameters are exact and their sums fp32, so these come as near as in fp32. fp16 has three bits more.
-[[nodiscard]] Tolerance tolerance_of(const OpCase& op_case);
+///
+/// cuDNN (`provider` "cudnn") writes the gradient of a convolution's weight in the type of its operands, and
+/// rounds the weights of attention to 16 bits in front of their product with the values.
+[[nodiscard]] Tolerance tolerance_of(const OpCase& op_case, std::string_view provider = {});
 /// The cases with their activations stored as `half`, bf16 or fp16: on both sides, on the output's alone (a
 /// first layer reads fp32 samples), on the inputs' alone (logits); with further inputs, in every mix.
 [[nodiscard]] std::vector<OpCase> stored_as(DType half, const std::vector<OpCase>& cases);

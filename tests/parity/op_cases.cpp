@@ -73,7 +73,7 @@ std::string OpCase::name() const {
     return text + fmt::format(", {} to {}", trireme::name_of(input_dtype), trireme::name_of(output_dtype));
 }
 
-Tolerance tolerance_of(const OpCase& op_case) {
+Tolerance tolerance_of(const OpCase& op_case, std::string_view provider) {
     Tolerance tolerance = std::visit(ToleranceOf{}, op_case.op);
     const auto is_in = [&](DType dtype) {
         return op_case.input_dtype == dtype || op_case.output_dtype == dtype || op_case.more_dtype == dtype;
@@ -92,6 +92,12 @@ Tolerance tolerance_of(const OpCase& op_case) {
     // An fp32 operand beside a bf16 one is rounded for the product.
     if (layers::multiplies_weight(op_case.op) && op_case.input_dtype != op_case.output_dtype) {
         tolerance.param_gradient += rounded_products;
+    }
+    if (provider == "cudnn" && std::holds_alternative<Conv2d>(op_case.op))
+        tolerance.param_gradient += rounded_once;
+    if (provider == "cudnn" && std::holds_alternative<layers::CausalSelfAttention>(op_case.op)) {
+        tolerance.forward += rounded_products;
+        tolerance.input_gradient += rounded_products;
     }
     return tolerance;
 }

@@ -9,34 +9,12 @@
 #include <numbers>
 #include <string>
 
-#include "runtime/core/bfloat16.hpp"
 #include "runtime/core/error.hpp"
-#include "runtime/core/float16.hpp"
 #include "runtime/device/device.hpp"
 #include "runtime/kernels/rules/column_major.hpp"
+#include "tests/support/memory_values.hpp"
 
 namespace trireme::test {
-
-inline double value_at(const std::byte* memory, DType dtype, std::int64_t index) {
-    if (dtype == DType::f32) {
-        float value = 0;
-        std::memcpy(&value, memory + index * 4, sizeof(value));
-        return static_cast<double>(value);
-    }
-    std::uint16_t half = 0;
-    std::memcpy(&half, memory + index * 2, sizeof(half));
-    return static_cast<double>(dtype == DType::bf16 ? float_of_bf16(half) : float_of_f16(half));
-}
-
-inline void set_value(std::byte* memory, DType dtype, std::int64_t index, double value) {
-    const auto rounded = static_cast<float>(value);
-    if (dtype == DType::f32) {
-        std::memcpy(memory + index * 4, &rounded, sizeof(rounded));
-        return;
-    }
-    const std::uint16_t half = dtype == DType::bf16 ? bf16_of_float(rounded) : f16_of_float(rounded);
-    std::memcpy(memory + index * 2, &half, sizeof(half));
-}
 
 class ColumnProducts {
   public:

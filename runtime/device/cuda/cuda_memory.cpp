@@ -40,7 +40,10 @@ std::byte* CudaMemory::allocate(Bytes size) {
     return static_cast<std::byte*>(memory);
 }
 
-void CudaMemory::release(std::byte* memory, Bytes) noexcept { static_cast<void>(cudaFree(memory)); }
+void CudaMemory::release(std::byte* memory, Bytes) noexcept {
+    static_cast<void>(cudaSetDevice(device_));
+    static_cast<void>(cudaFree(memory));
+}
 
 std::byte* PinnedMemory::allocate(Bytes size) {
     void* memory = nullptr;

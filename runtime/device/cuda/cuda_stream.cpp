@@ -11,6 +11,7 @@ CudaEvent& cuda_event(Event& event) { return static_cast<CudaEvent&>(event); }
 }  // namespace
 
 CudaEvent::CudaEvent() {
+    cuda::check(cudaGetDevice(&device_), "asking for the device");
     cuda::check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
 }
 
@@ -18,6 +19,9 @@ CudaEvent::~CudaEvent() { static_cast<void>(cudaEventDestroy(event_)); }
 
 bool CudaEvent::done() {
     ensure(recorded_, "an event that is asked was recorded");
+    // Whoever asks may be a thread that never chose a device: CUDA would start one for it, the first of the
+    // host, with hundreds of megabytes.
+    cuda::check(cudaSetDevice(device_), "choosing a device");
     const cudaError_t status = cudaEventQuery(event_);
     if (status == cudaErrorNotReady) return false;
     cuda::check(status, "running the work before an event");

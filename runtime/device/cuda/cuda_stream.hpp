@@ -23,6 +23,7 @@ class CudaEvent final : public Event {
 
   private:
     friend class CudaStream;
+    int device_ = 0;
     cudaEvent_t event_ = nullptr;
     bool recorded_ = false;  ///< CUDA does not wait for an event that never was: it would hide a mistake
 };

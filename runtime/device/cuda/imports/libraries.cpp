@@ -80,12 +80,13 @@ LateLibrary& nvrtc_library() {
     return library;
 }
 
+std::int64_t cudnn_version() { return static_cast<std::int64_t>(cudnnGetVersion()); }
+
 void require_libraries() {
     // NVRTC first: cuDNN opens it by its bare name, and then finds this one.
     static_cast<void>(nvrtc_library().path());
     static_cast<void>(cublaslt_library().path());
-    const auto version = static_cast<std::int64_t>(cudnnGetVersion());
-    if (const std::string why = refusal_of_cudnn(version, cudnn_library().path()); !why.empty())
+    if (const std::string why = refusal_of_cudnn(cudnn_version(), cudnn_library().path()); !why.empty())
         throw DeviceError(why);
 }
 
@@ -97,9 +98,7 @@ std::vector<std::pair<std::string, std::string>> library_versions() {
     return {
         {"cuda_runtime", cuda_version_text(runtime)},
         {"cuda_driver", driver == 0 ? "no driver" : cuda_version_text(driver)},
-        {"cudnn",
-         version_or_absence("cuDNN",
-                            [] { return cudnn_version_text(static_cast<std::int64_t>(cudnnGetVersion())); })},
+        {"cudnn", version_or_absence("cuDNN", [] { return cudnn_version_text(cudnn_version()); })},
         {"cublaslt", version_or_absence("cuBLASLt", [] { return fmt::format("{}", cublasLtGetVersion()); })},
     };
 }

@@ -7,6 +7,7 @@
 // it. A function that is missing at link time gets its line there.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,8 @@ class LateLibrary {
 /// Opens all of them and holds cuDNN against the oldest that is used, so that a job fails before it starts
 /// and not in its first kernel. Throws DeviceError.
 void require_libraries();
+/// As cudnnGetVersion tells it: 91900. Throws DeviceError when cuDNN is not found.
+[[nodiscard]] std::int64_t cudnn_version();
 
 /// cuDNN, cuBLASLt, the CUDA runtime and the driver as (name, version); of a library that is not there it
 /// says so.

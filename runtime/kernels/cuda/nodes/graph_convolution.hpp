@@ -1,0 +1,154 @@
+// A convolution: cuDNN's graphs, and what our own kernels do before and behind them (rules/cudnn_plans.hpp
+// says what lies where).
+#pragma once
+
+#include "runtime/kernels/cuda/bodies/elementwise.hpp"
+#include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/sum_columns.hpp"
+#include "runtime/kernels/rules/cudnn_plans.hpp"
+
+namespace trireme::cudnn {
+
+template <class Launch, class Graphs>
+class ConvKernels final : public GraphKernels<Graphs> {
+  public:
+    ConvKernels(const NodeView& view, ConvPlan plan, std::shared_ptr<Graphs> graphs)
+        : GraphKernels<Graphs>(plan.rules, std::move(graphs)),
+          plan_(std::move(plan)),
+          output_type_(view.output_dtype()) {
+        for (std::size_t i = 0; i < view.node.inputs.size(); ++i) input_types_.push_back(view.input_dtype(i));
+        forward_ = this->planned(plan_.forward);
+        if (plan_.weight_gradient) weight_gradient_ = this->planned(*plan_.weight_gradient);
+        if (plan_.input_gradient) input_gradient_ = this->planned(*plan_.input_gradient);
+    }
+
+    void pack_forward(Stream& stream, const KernelBuffers& b) override {
+        if (plan_.master_weights) return;
+        pack_weights(stream, b.params[0], b.forward_weights);
+        if (!plan_.bias_copy) return;
+        convert(stream, geometry().out_channels, {b.params[1], DType::f32},
+                {b.forward_weights + *plan_.bias_copy, plan_.compute});
+    }
+    void pack_backward(Stream& stream, const KernelBuffers& b) override {
+        if (!plan_.master_weights) pack_weights(stream, b.params[0], b.backward_weights);
+    }
+
+    void forward(Stream& stream, const KernelBuffers& b) override {
+        const PassParts& parts = plan_.forward_parts;
+        Operands& operands = forward_.operands;
+        operands.assign({read(stream, b, b.inputs[0], input_types_[0], parts.x, geometry().inputs()),
+                         plan_.master_weights ? b.params[0] : b.forward_weights});
+        if (plan_.forward.bias)
+            operands.push_back(plan_.bias_copy ? b.forward_weights + *plan_.bias_copy : b.params[1]);
+        if (plan_.forward.residual) {
+            operands.push_back(
+                read(stream, b, b.inputs[1], input_types_[1], parts.residual, geometry().outputs()));
+        }
+        operands.push_back(target(b, b.output, parts.y));
+        this->run(forward_, stream, workspace(b, parts));
+        finish(stream, b, parts.y, {b.output, output_type_}, geometry().outputs());
+    }
+
+    void backward_activation(Stream& stream, const KernelBuffers& b) override {
+        if (!plan_.forward.relu) return;
+        const std::int64_t elements = geometry().outputs();
+        Launch::each(stream, cuda::packs_of(elements),
+                     cuda::Map2<cuda::ReluSlope>{elements,
+                                                 {b.d_output, output_type_},
+                                                 {b.output, output_type_},
+                                                 {b.d_output, output_type_},
+                                                 cuda::ReluSlope{}});
+    }
+
+    void backward_weight(Stream& stream, const KernelBuffers& b) override {
+        const PassParts& parts = plan_.weight_parts;
+        std::byte* d_w = target(b, b.d_params[0], parts.d_w);
+        weight_gradient_.operands.assign(
+            {read(stream, b, b.inputs[0], input_types_[0], parts.x, geometry().inputs()),
+             read(stream, b, b.d_output, output_type_, parts.d_y, geometry().outputs()), d_w});
+        this->run(weight_gradient_, stream, workspace(b, parts));
+        if (!plan_.master_weights) unpack_gradient(stream, d_w, b.d_params[0]);
+        if (plan_.forward.bias) sum_bias_gradient(stream, b);
+    }
+
+    void backward_input(Stream& stream, const KernelBuffers& b) override {
+        const PassParts& parts = plan_.input_parts;
+        if (b.d_inputs[0] != nullptr) {
+            input_gradient_.operands.assign(
+                {read(stream, b, b.d_output, output_type_, parts.d_y, geometry().outputs()),
+                 plan_.master_weights ? b.params[0] : b.backward_weights,
+                 target(b, b.d_inputs[0], parts.d_x)});
+            this->run(input_gradient_, stream, workspace(b, parts));
+            finish(stream, b, parts.d_x, {b.d_inputs[0], input_types_[0]}, geometry().inputs());
+        }
+        if (!plan_.forward.residual || b.d_inputs[1] == nullptr || b.d_inputs[1] == b.d_output) return;
+        convert(stream, geometry().outputs(), {b.d_output, output_type_}, {b.d_inputs[1], input_types_[1]});
+    }
+
+  private:
+    using Part = std::optional<std::int64_t>;
+
+    [[nodiscard]] const ConvGeometry& geometry() const { return plan_.forward.conv; }
+    [[nodiscard]] static std::byte* workspace(const KernelBuffers& b, const PassParts& parts) {
+        return aligned_up(b.scratch + parts.workspace, workspace_alignment);
+    }
+
+    static void convert(Stream& stream, std::int64_t elements, const cuda::Source& from,
+                        const cuda::Sink& to) {
+        Launch::each(stream, cuda::packs_of(elements), cuda::Map<cuda::Same>{elements, from, to, {}});
+    }
+    /// The operand where a graph may read it.
+    [[nodiscard]] const std::byte* read(Stream& stream, const KernelBuffers& b, const std::byte* operand,
+                                        DType dtype, const Part& part, std::int64_t elements) const {
+        if (!part) return operand;
+        convert(stream, elements, {operand, dtype}, {b.scratch + *part, plan_.compute});
+        return b.scratch + *part;
+    }
+    /// Where a graph may write a result, and its way from there to its place.
+    [[nodiscard]] static std::byte* target(const KernelBuffers& b, std::byte* result, const Part& part) {
+        return part ? b.scratch + *part : result;
+    }
+    void finish(Stream& stream, const KernelBuffers& b, const Part& part, const cuda::Sink& result,
+                std::int64_t elements) const {
+        if (part) convert(stream, elements, {b.scratch + *part, plan_.compute}, result);
+    }
+
+    /// [out, in, kh, kw] in fp32 becomes [out, kh, kw, in].
+    void pack_weights(Stream& stream, const std::byte* master, std::byte* copy) const {
+        const ConvGeometry& g = geometry();
+        const std::int64_t in = g.channels_in_group();
+        const auto [height, width] = g.kernel;
+        const std::int64_t taps = height * width;
+        permute(stream, {{g.out_channels, height, width, in},
+                         {in * taps, width, 1, taps},
+                         {master, DType::f32},
+                         {copy, plan_.compute}});
+    }
+    void unpack_gradient(Stream& stream, const std::byte* d_w, std::byte* place) const {
+        const ConvGeometry& g = geometry();
+        const std::int64_t in = g.channels_in_group();
+        const auto [height, width] = g.kernel;
+        permute(stream, {{g.out_channels, in, height, width},
+                         {height * width * in, 1, width * in, in},
+                         {d_w, plan_.compute},
+                         {place, DType::f32}});
+    }
+    static void permute(Stream& stream, const cuda::Permute& body) {
+        Launch::each(stream, cuda::packs_of(body.elements()), body);
+    }
+
+    void sum_bias_gradient(Stream& stream, const KernelBuffers& b) const {
+        const cuda::ColumnTerms terms{{b.d_output, output_type_}};
+        const cuda::ScaledSums finish{{b.d_params[1], DType::f32}};
+        cuda::sum_columns<Launch>(stream, plan_.bias_tiling, terms, finish, workspace(b, plan_.weight_parts));
+    }
+
+    ConvPlan plan_;
+    DType output_type_;
+    std::vector<DType> input_types_;
+    typename GraphKernels<Graphs>::Planned forward_;
+    typename GraphKernels<Graphs>::Planned weight_gradient_;
+    typename GraphKernels<Graphs>::Planned input_gradient_;
+};
+
+}  // namespace trireme::cudnn

@@ -1,0 +1,168 @@
+#include "runtime/kernels/cudnn/plan_tuner.hpp"
+
+#include <cstdlib>
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <cudnn.h>
+
+#include "runtime/core/alignment.hpp"
+#include "runtime/core/error.hpp"
+#include "runtime/core/log.hpp"
+#include "runtime/device/cuda/check.hpp"
+#include "runtime/device/cuda/cuda_stream.hpp"
+#include "runtime/kernels/cudnn/handle.hpp"
+#include "runtime/kernels/cudnn/planned_graph.hpp"
+#include "runtime/kernels/rules/cudnn_plans.hpp"
+
+namespace trireme::cudnn {
+namespace {
+
+/// Device memory for one graph's tensors and workspace; null where there is not so much.
+class TrialMemory {
+  public:
+    explicit TrialMemory(const GraphSpec& spec) {
+        std::int64_t total = 0;
+        std::vector<std::int64_t> offsets;
+        for (const GraphTensor& tensor : tensors_of(spec)) {
+            offsets.push_back(total);
+            total += round_up(tensor.bytes(), workspace_alignment);
+        }
+        const auto bytes = static_cast<std::size_t>(total + spec.workspace);
+        if (cudaMalloc(&memory_, bytes) != cudaSuccess) {
+            static_cast<void>(cudaGetLastError());
+            memory_ = nullptr;
+            return;
+        }
+        // Every type reads a small positive number in it.
+        constexpr int byte_of_small_numbers = 0x3c;
+        cuda::check(cudaMemset(memory_, byte_of_small_numbers, bytes), "filling memory for a measurement");
+        auto* at = static_cast<std::byte*>(memory_);
+        for (const std::int64_t offset : offsets) operands.push_back(at + offset);
+        workspace = at + total;
+    }
+    TrialMemory(const TrialMemory&) = delete;
+    TrialMemory& operator=(const TrialMemory&) = delete;
+    ~TrialMemory() { static_cast<void>(cudaFree(memory_)); }
+
+    [[nodiscard]] explicit operator bool() const { return memory_ != nullptr; }
+
+    Operands operands;
+    std::byte* workspace = nullptr;
+
+  private:
+    void* memory_ = nullptr;
+};
+
+/// Times what lies between two points of a stream.
+class StopWatch {
+  public:
+    StopWatch() {
+        cuda::check(cudaEventCreate(&begin_), "making an event");
+        cuda::check(cudaEventCreate(&end_), "making an event");
+    }
+    StopWatch(const StopWatch&) = delete;
+    StopWatch& operator=(const StopWatch&) = delete;
+    ~StopWatch() {
+        static_cast<void>(cudaEventDestroy(begin_));
+        static_cast<void>(cudaEventDestroy(end_));
+    }
+
+    template <class F>
+    [[nodiscard]] double microseconds(cudaStream_t stream, const F& work) {
+        cuda::check(cudaEventRecord(begin_, stream), "recording an event");
+        work();
+        cuda::check(cudaEventRecord(end_, stream), "recording an event");
+        cuda::check(cudaEventSynchronize(end_), "measuring a plan");
+        float milliseconds = 0;
+        cuda::check(cudaEventElapsedTime(&milliseconds, begin_, end_), "measuring a plan");
+        return 1e3 * static_cast<double>(milliseconds);
+    }
+
+  private:
+    cudaEvent_t begin_ = nullptr;
+    cudaEvent_t end_ = nullptr;
+};
+
+class Tuner {
+  public:
+    Tuner(int sm, const TuningEffort& effort) : sm_(sm), effort_(effort) {}
+
+    /// Empty where no plan ran.
+    [[nodiscard]] std::optional<PlanChoice> measure(const GraphSpec& spec) {
+        std::string refusal;
+        const auto graph = PlannedGraph::make(spec, Target::gpu(handle_.get(), sm_), refusal);
+        const TrialMemory memory(spec);
+        if (graph == nullptr || !memory) return std::nullopt;
+        std::vector<PlanTimes> all;
+        for (const std::string& name : graph->candidates()) {
+            if (all.size() == effort_.plans) break;
+            std::string why;
+            if (!graph->take(name, why)) continue;
+            try {
+                all.push_back({name, times(*graph, memory)});
+            } catch (const DeviceError& e) {
+                log::warn("{}: plan {} is left out: {}", spec.str(), name, e.what());
+            }
+        }
+        return fastest(all);
+    }
+
+  private:
+    [[nodiscard]] std::vector<double> times(PlannedGraph& graph, const TrialMemory& memory) {
+        const auto launch = [&] { graph.run(handle_.on(stream_), memory.operands, memory.workspace); };
+        launch();  // loads its code
+        launch();
+        std::vector<double> taken;
+        for (std::size_t run = 0; run < effort_.runs; ++run)
+            taken.push_back(watch_.microseconds(stream_.native(), launch));
+        return taken;
+    }
+
+    Handle handle_;
+    CudaStream stream_;
+    StopWatch watch_;
+    int sm_;
+    TuningEffort effort_;
+};
+
+}  // namespace
+
+PlanEnvironment plan_environment() {
+    int device = 0;
+    cudaDeviceProp properties{};
+    cuda::check(cudaGetDevice(&device), "asking for the current GPU");
+    cuda::check(cudaGetDeviceProperties(&properties, device), "asking a GPU for its properties");
+    return {properties.name, 10 * properties.major + properties.minor,
+            static_cast<std::int64_t>(cudnnGetVersion()), static_cast<std::int64_t>(cublasLtGetVersion())};
+}
+
+std::shared_ptr<const PlanCache> measured_plans() {
+    auto cache = std::make_shared<PlanCache>(plan_environment());
+    const auto variable = [](const char* name) -> const char* { return std::getenv(name); };
+    if (const auto path = plan_cache_path(variable); !path.empty()) {
+        if (const std::string damage = cache->read(path); !damage.empty()) log::warn("{}", damage);
+    }
+    return cache;
+}
+
+TuningResult tune(std::span<const GraphSpec> graphs, int sm, PlanCache& cache, const TuningEffort& effort) {
+    TuningResult result;
+    Tuner tuner(sm, effort);
+    for (const GraphSpec& spec : graphs) {
+        const std::string key = spec.str();
+        if (cache.find(key)) {
+            ++result.known;
+            continue;
+        }
+        if (auto choice = tuner.measure(spec)) {
+            cache.put(key, std::move(*choice));
+            ++result.measured;
+        } else {
+            ++result.skipped;
+        }
+    }
+    return result;
+}
+
+}  // namespace trireme::cudnn

@@ -1,0 +1,80 @@
+// What a node needs of cuDNN and of the memory plan: its graphs, the parts of its scratch and its compute
+// copies. Made once by the rules, which only tell the needs, and once by the kernels, which launch by it.
+// Host only.
+//
+// Convolutions read weights as KRSC in the type that products are formed of. Where the master [out, in /
+// groups, kh, kw] lies so already (fp32, and one tap or one channel a group), it is read as it lies; else
+// forward and backward_input each read a compute copy. In 16 bits forward's copy has the bias behind it.
+// cuDNN takes one element type a graph, so an operand of another type is converted in scratch; and it writes
+// the weight's gradient in that type and as KRSC, which a kernel of ours brings into its fp32 place.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/kernels/cuda/bodies/tiling.hpp"
+#include "runtime/kernels/kernel_rules.hpp"
+#include "runtime/kernels/node_view.hpp"
+#include "runtime/kernels/rules/cudnn_graphs.hpp"
+
+namespace trireme::cudnn {
+
+/// Where plans' workspaces begin. Pieces of memory begin at multiples of 64 alone: the rest is reserved.
+inline constexpr std::int64_t workspace_alignment = 256;
+
+/// What cuDNN's first choices take for a graph, by the sizes that they were seen to take on sm_80 and sm_90
+/// (docs/kernels-cudnn.md): copies of operands that it wants in another layout, partial sums, accumulators. A
+/// plan that takes more is not used. Bytes.
+[[nodiscard]] std::int64_t usual_workspace(const GraphSpec& spec, int sm);
+
+/// Offsets of one pass's parts in the scratch. An operand that has none is read or written where it lies; one
+/// that has one is a copy in the type of the graph.
+struct PassParts {
+    std::optional<std::int64_t> x;
+    std::optional<std::int64_t> residual;
+    std::optional<std::int64_t> y;
+    std::optional<std::int64_t> d_y;
+    std::optional<std::int64_t> d_x;
+    std::optional<std::int64_t> d_w;
+    /// Before it is rounded up to workspace_alignment in memory. Partial sums of the bias's gradient lie
+    /// there too, when the graph has run.
+    std::int64_t workspace = 0;
+};
+
+struct ConvPlan {
+    NodeRules rules;
+    DType compute = DType::f32;
+    bool master_weights = false;  ///< weights and their gradient are used where they lie
+    GraphSpec forward;
+    std::optional<GraphSpec> weight_gradient;  ///< in training
+    std::optional<GraphSpec> input_gradient;   ///< where it is wanted
+    PassParts forward_parts;
+    PassParts weight_parts;
+    PassParts input_parts;
+    std::optional<std::int64_t> bias_copy;  ///< its place in forward_weights
+    cuda::Tiling bias_tiling;               ///< of the bias's gradient
+};
+
+struct AttentionPlan {
+    NodeRules rules;
+    GraphSpec forward;
+    std::optional<GraphSpec> backward;  ///< in training
+};
+
+/// A node's plan, or why there is none.
+template <class Plan>
+struct PlanOffer {
+    std::optional<Plan> plan;
+    std::string refusal;
+};
+
+[[nodiscard]] PlanOffer<ConvPlan> plan_of(const layers::Conv2d& op, const NodeView& view,
+                                          const DeviceModel& device);
+[[nodiscard]] PlanOffer<AttentionPlan> plan_of(const layers::CausalSelfAttention& op, const NodeView& view,
+                                               const DeviceModel& device);
+
+/// The graphs that a launch of the node may run, for tuning and for proofs; none where cuDNN is not asked.
+[[nodiscard]] std::vector<GraphSpec> graphs_of(const KernelRequest& request, const DeviceModel& device);
+
+}  // namespace trireme::cudnn

@@ -1,0 +1,234 @@
+// cuDNN where no GPU is: it plans for GPUs that are described to it. Every graph that the recipes ask of it,
+// in each precision, for sm_90 and sm_80, is planned and its first plan built; what comes of it is compared
+// with golden/*.txt, to the letter where cuDNN has the version of those files. On a change that is meant,
+// run the program with TRIREME_WRITE_GOLDEN=1.
+//
+// LD_LIBRARY_PATH must lead to the libcuda.so.1 of make_libcuda_stub.py: cuDNN opens it for graphs whose
+// kernels it compiles.
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include <cudnn.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/core/error.hpp"
+#include "runtime/core/text.hpp"
+#include "runtime/device/cuda_choice.hpp"
+#include "runtime/kernels/cudnn/planned_graph.hpp"
+#include "tests/support/recipe_graphs.hpp"
+
+namespace trireme::cudnn {
+namespace {
+
+using ::testing::HasSubstr;
+using trireme::test::Precision;
+using trireme::test::RecipeGraphs;
+
+struct Count {
+    int accepted = 0;
+    int refused = 0;
+};
+Count& count() {
+    static Count counted;
+    return counted;
+}
+
+class LastLine final : public ::testing::Environment {
+  public:
+    void TearDown() override {
+        fmt::print("deviceless: {} graphs, {} accepted, {} refused\n", count().accepted + count().refused,
+                   count().accepted, count().refused);
+    }
+};
+/// GoogleTest owns it.
+[[maybe_unused]] const ::testing::Environment* const last_line =
+    ::testing::AddGlobalTestEnvironment(new LastLine);
+
+std::string text_of_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+Target described(int sm) {
+    const std::string path = fmt::format("{}/device_properties/sm_{}.json", TRIREME_DEVICELESS, sm);
+    return Target::described(text_of_file(path), sm);
+}
+
+/// What cuDNN makes of a graph, in one line. An accepted one has been built, within its workspace.
+std::string outcome(const GraphSpec& spec, const Target& target) {
+    std::string why;
+    const auto graph = PlannedGraph::make(spec, target, why);
+    if (graph == nullptr || !graph->take_first(why)) {
+        ++count().refused;
+        return fmt::format("{}: refused: {}", spec.str(), why);
+    }
+    ++count().accepted;
+    EXPECT_LE(graph->workspace(), spec.workspace) << spec.str();
+    return fmt::format("{}: {} of {} plans", spec.str(), graph->candidates().size(), graph->offered());
+}
+
+/// A golden line without what another version of cuDNN may have otherwise.
+std::string verdict(const std::string& line) {
+    const std::size_t end = line.find(": ");
+    if (end == std::string::npos) return line;
+    const bool refused = line.compare(end, 9, ": refused") == 0;
+    return line.substr(0, end) + (refused ? ": refused" : ": accepted");
+}
+
+void compare(const std::string& name, const std::vector<std::string>& lines) {
+    const std::string path = fmt::format("{}/golden/{}.txt", TRIREME_DEVICELESS, name);
+    const std::string version =
+        "cuDNN " + cuda::cudnn_version_text(static_cast<std::int64_t>(cudnnGetVersion()));
+    std::string text = version + '\n';
+    for (const std::string& line : lines) text += line + '\n';
+    if (std::getenv("TRIREME_WRITE_GOLDEN") != nullptr) {
+        std::ofstream(path, std::ios::binary) << text;
+        return;
+    }
+    std::vector<std::string> want = split(text_of_file(path), '\n');
+    std::vector<std::string> got = split(text, '\n');
+    if (want.front() != version) {
+        fmt::print("{} is of {}, this is {}: verdicts alone are compared\n", path, want.front(), version);
+        for (std::vector<std::string>* side : {&want, &got}) {
+            side->erase(side->begin());
+            std::transform(side->begin(), side->end(), side->begin(), verdict);
+        }
+    }
+    ASSERT_EQ(got.size(), want.size()) << path;
+    for (std::size_t i = 0; i < want.size(); ++i) EXPECT_EQ(got[i], want[i]) << path << " line " << i + 1;
+}
+
+class Graphs : public ::testing::TestWithParam<std::tuple<int, Precision>> {
+  protected:
+    [[nodiscard]] static int sm() { return std::get<0>(GetParam()); }
+    [[nodiscard]] static const Precision& precision() { return std::get<1>(GetParam()); }
+    [[nodiscard]] static RecipeGraphs of_recipes() {
+        return trireme::test::graphs_of_recipes(trireme::test::recipes(TRIREME_RECIPES), precision(), sm());
+    }
+    [[nodiscard]] static std::string golden(std::string_view kind) {
+        return fmt::format("{}_sm_{}_{}", kind, sm(), precision().name);
+    }
+};
+
+/// None that the rules ask for is refused: what cuDNN does not take, the rules do not ask.
+TEST_P(Graphs, OfEveryRecipeAreAccepted) {
+    const RecipeGraphs all = of_recipes();
+    const Target target = described(sm());
+    std::vector<std::string> lines;
+    const int refused = count().refused;
+    for (const auto& [text, spec] : all.graphs) lines.push_back(outcome(spec, target));
+    EXPECT_EQ(count().refused, refused);
+    for (const auto& [node, why] : all.refused) lines.push_back(fmt::format("{}: not asked: {}", node, why));
+    compare(golden("recipes"), lines);
+}
+
+/// Batch norm joined to the convolutions around it: what cuDNN has of it is fp16's alone.
+TEST_P(Graphs, OfBatchNormFusions) {
+    const Target target = described(sm());
+    std::vector<std::string> lines;
+    for (const auto& [text, geometry] : of_recipes().normalized) {
+        for (const GraphKind kind :
+             {GraphKind::conv_statistics, GraphKind::normalized_conv_statistics,
+              GraphKind::normalized_weight_gradient, GraphKind::input_gradient_norm_sums}) {
+            constexpr std::int64_t workspace = std::int64_t{256} << 20;
+            lines.push_back(outcome({.kind = kind,
+                                     .dtype = precision().dtype,
+                                     .conv = geometry,
+                                     .tf32 = precision().tf32,
+                                     .workspace = workspace},
+                                    target));
+        }
+    }
+    compare(golden("fusions"), lines);
+}
+
+INSTANTIATE_TEST_SUITE_P(Deviceless, Graphs,
+                         ::testing::Combine(::testing::Values(90, 80),
+                                            ::testing::ValuesIn(trireme::test::precisions())),
+                         [](const auto& param) {
+                             return fmt::format("sm_{}_{}", std::get<0>(param.param),
+                                                std::get<1>(param.param).name);
+                         });
+
+class Devices : public ::testing::TestWithParam<int> {};
+
+/// Convolutions of all forms: channels that fill no vector, groups, depth, dilation, bias, residual, relu;
+/// and attention on the edges of what the rules take.
+TEST_P(Devices, FormsThatNoRecipeHas) {
+    const Target target = described(GetParam());
+    constexpr std::int64_t workspace = std::int64_t{64} << 20;
+    std::vector<std::string> lines;
+    for (const Precision& precision : trireme::test::precisions()) {
+        const auto add = [&](GraphSpec spec) {
+            spec.dtype = precision.dtype;
+            spec.tf32 = precision.tf32;
+            spec.workspace = workspace;
+            lines.push_back(outcome(spec, target));
+        };
+        const ConvGeometry plain{4, {14, 15}, {14, 15}, 64, 32, {3, 3}, {1, 1}, {1, 1}};
+        ConvGeometry ragged{3, {11, 6}, {11, 3}, 3, 7, {3, 5}, {1, 2}, {1, 2}};
+        ConvGeometry grouped = plain;
+        grouped.groups = 4;
+        ConvGeometry depthwise = plain;
+        depthwise.out_channels = depthwise.groups = 64;
+        ConvGeometry dilated = plain;
+        dilated.dilation = dilated.padding = {2, 2};
+        for (const ConvGeometry& g : {plain, ragged, grouped, depthwise, dilated}) {
+            for (const bool bias : {false, true}) {
+                for (const bool residual : {false, true})
+                    add({.conv = g, .bias = bias, .residual = residual, .relu = true});
+            }
+            add({.conv = g, .bias = true});
+            add({.kind = GraphKind::conv_input_gradient, .conv = g});
+            add({.kind = GraphKind::conv_weight_gradient, .conv = g});
+        }
+        for (const AttentionGeometry& g : {AttentionGeometry{2, 4, 100, 64}, AttentionGeometry{1, 2, 2, 8},
+                                           AttentionGeometry{1, 2, 65, 128}, AttentionGeometry{1, 2, 64, 256},
+                                           AttentionGeometry{1, 2, 64, 12}, AttentionGeometry{1, 2, 1, 64}}) {
+            add({.kind = GraphKind::attention_forward, .attention = g});
+            add({.kind = GraphKind::attention_forward, .attention = g, .keeps = true});
+            for (const bool deterministic : {false, true}) {
+                add({.kind = GraphKind::attention_backward, .attention = g, .deterministic = deterministic});
+            }
+        }
+    }
+    compare(fmt::format("forms_sm_{}", GetParam()), lines);
+}
+
+INSTANTIATE_TEST_SUITE_P(Deviceless, Devices, ::testing::Values(90, 80),
+                         [](const auto& param) { return fmt::format("sm_{}", param.param); });
+
+TEST(DevicelessCudnn, ADescriptionThatIsNoneIsToldInCudnnsWords) {
+    try {
+        (void)Target::described("{\"deviceVer\": 900}", 90);
+        FAIL() << "cuDNN took it";
+    } catch (const DeviceError& e) {
+        EXPECT_THAT(e.what(), HasSubstr("cuDNN does not take the description of a GPU"));
+    }
+}
+
+/// A plan is found again by its name, as the cache of tuned plans does, and one that is not there is told.
+TEST(DevicelessCudnn, PlansAreTakenByName) {
+    std::string why;
+    const GraphSpec spec{.dtype = DType::bf16,
+                         .conv = {8, {14, 14}, {14, 14}, 64, 64, {3, 3}, {1, 1}, {1, 1}},
+                         .workspace = std::int64_t{16} << 20};
+    const auto graph = PlannedGraph::make(spec, described(90), why);
+    ASSERT_NE(graph, nullptr) << why;
+    ASSERT_GT(graph->candidates().size(), 3U);
+    const std::string third = graph->candidates()[2];
+    EXPECT_TRUE(graph->take(third, why)) << why;
+    EXPECT_EQ(graph->name(), third);
+    EXPECT_FALSE(graph->take("eng999", why));
+    EXPECT_EQ(why, "cuDNN has no plan eng999 here");
+    EXPECT_EQ(graph->name(), third);
+}
+
+}  // namespace
+}  // namespace trireme::cudnn

@@ -1,0 +1,107 @@
+// The kernels around cuDNN's graphs run on the CPU: graphs by their definitions, conversions, the order of
+// weights and sums by the bodies of our own kernels, next to the fp64 reference.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/kernels/cuda/nodes/graph_provider.hpp"
+#include "tests/hostrun/checked_cases.hpp"
+#include "tests/support/host_graphs.hpp"
+
+namespace trireme::hostrun {
+namespace {
+
+using parity::KernelBench;
+using parity::OpCase;
+using ::testing::HasSubstr;
+using trireme::test::HostGraphs;
+
+class HostCudnn final : public KernelProvider {
+  public:
+    [[nodiscard]] std::string_view name() const override { return "cudnn"; }
+    [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override {
+        KernelRequest capped = request;
+        capped.workspace_cap = cap;
+        return provider_.offer(capped);
+    }
+    [[nodiscard]] HostGraphs& graphs() { return *graphs_; }
+    Bytes cap{std::int64_t{1} << 20};  ///< small: workspaces are spoilt at each launch
+
+  private:
+    std::shared_ptr<HostGraphs> graphs_ = std::make_shared<HostGraphs>();
+    cudnn::GraphProvider<HostLaunch, HostGraphs> provider_{DeviceModel{}, graphs_};
+};
+
+using Host = HostRun<HostCudnn>;
+
+void check(Host& host, const std::vector<OpCase>& cases) {
+    check_cases(host, cases, [&](KernelBench& bench) {
+        const parity::Results results = expect_any_order(host, bench);
+        parity::expect_same_bits(results, bench.train({.input_gradient_first = true}));
+    });
+}
+
+std::vector<OpCase> in_batches(std::vector<OpCase> cases, const std::vector<std::int64_t>& batches) {
+    for (OpCase& op_case : cases) op_case.batches = batches;
+    return cases;
+}
+
+std::vector<OpCase> attention_cases() {
+    const auto heads = [](std::int64_t count) { return layers::CausalSelfAttention{.heads = count}; };
+    return {{heads(2), {8, 3 * 2 * 16}, {1, 3}},
+            {heads(3), {33, 3 * 3 * 8}, {2}},
+            {heads(1), {2, 3 * 40}, {1, 5}}};
+}
+
+/// Both sides in one type: there is no other attention in cuDNN.
+std::vector<OpCase> attention_in(DType half) {
+    std::vector<OpCase> cases = attention_cases();
+    for (OpCase& op_case : cases) op_case.input_dtype = op_case.output_dtype = half;
+    return cases;
+}
+
+std::string refusal_of(Host& host, const OpCase& op_case) {
+    return KernelBench(host.backend, host.provider, op_case, 2, 1).refusal();
+}
+
+TEST(Cudnn, Convolutions) {
+    Host host;
+    check(host, in_batches(parity::convolution_cases(), {1, 3}));
+}
+
+TEST(Cudnn, ConvolutionsInBf16) {
+    Host host;
+    check(host, in_batches(parity::stored_as(DType::bf16, parity::convolution_cases()), {2}));
+}
+
+TEST(Cudnn, ConvolutionsInFp16) {
+    Host host;
+    check(host, in_batches(parity::stored_as(DType::f16, parity::convolution_cases()), {2}));
+}
+
+TEST(Cudnn, Attention) {
+    Host host;
+    check(host, attention_in(DType::bf16));
+    check(host, attention_in(DType::f16));
+}
+
+TEST(Cudnn, WhatHasNoPlanIsRefusedInTheLibrarysWords) {
+    Host host;
+    const OpCase op_case{layers::Conv2d{.out_channels = 4}, {3, 3, 2}, {2}};
+    host.provider.graphs().has = [](const cudnn::GraphSpec& spec) {
+        return spec.kind != cudnn::GraphKind::conv_weight_gradient;
+    };
+    EXPECT_EQ(refusal_of(host, op_case), "conv_weight_gradient: the test has no plan for it");
+}
+
+/// A conversion must fit the cap, a workspace shrinks to what the cap leaves.
+TEST(Cudnn, WhatDoesNotFitTheCapIsRefused) {
+    Host host;
+    OpCase op_case{layers::Conv2d{.out_channels = 4, .bias = true}, {32, 32, 16}, {2}};
+    host.provider.cap = Bytes(16 << 10);
+    EXPECT_EQ(refusal_of(host, op_case), "");
+    op_case.output_dtype = DType::bf16;
+    EXPECT_THAT(refusal_of(host, op_case), HasSubstr("over the cap of 16.0 KiB (job.workspace_mb)"));
+}
+
+}  // namespace
+}  // namespace trireme::hostrun

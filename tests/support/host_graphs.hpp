@@ -1,0 +1,217 @@
+// cuDNN's graphs as their definitions have them (rules/cudnn_graphs.hpp), evaluated on the CPU in fp64 on the
+// very tensors that cuDNN would be given: extents, strides and element types of tensors_of. What the kernels
+// around the graphs are tested against, with no GPU and no library.
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/core/error.hpp"
+#include "runtime/device/device.hpp"
+#include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
+#include "tests/support/memory_values.hpp"
+
+namespace trireme::test {
+
+/// One tensor of a launch.
+struct HostTensor {
+    cudnn::GraphTensor is;
+    const std::byte* memory;
+
+    [[nodiscard]] std::int64_t at(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) const {
+        return a * is.strides[0] + b * is.strides[1] + c * is.strides[2] + d * is.strides[3];
+    }
+    [[nodiscard]] double get(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) const {
+        return value_at(memory, is.dtype, at(a, b, c, d));
+    }
+    void put(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d, double value) const {
+        ensure(is.written, "a graph writes only its results");
+        set_value(const_cast<std::byte*>(memory), is.dtype, at(a, b, c, d), value);
+    }
+    /// f(a, b, c, d) for all elements.
+    template <class F>
+    void for_each(const F& f) const {
+        for (std::int64_t a = 0; a < is.extents[0]; ++a)
+            for (std::int64_t b = 0; b < is.extents[1]; ++b)
+                for (std::int64_t c = 0; c < is.extents[2]; ++c)
+                    for (std::int64_t d = 0; d < is.extents[3]; ++d) f(a, b, c, d);
+    }
+};
+
+class HostGraphs {
+  public:
+    struct Plan {
+        cudnn::GraphSpec spec;
+        [[nodiscard]] static std::string name() { return {}; }
+    };
+
+    /// Which graphs there is a plan for; all by default.
+    std::function<bool(const cudnn::GraphSpec&)> has = [](const cudnn::GraphSpec&) { return true; };
+
+    [[nodiscard]] std::shared_ptr<Plan> plan(const cudnn::GraphSpec& spec) {
+        if (!has(spec)) return nullptr;
+        return std::make_shared<Plan>(Plan{spec});
+    }
+    [[nodiscard]] static std::string refusal() { return "the test has no plan for it"; }
+
+    static void run(const Plan& plan, Stream&, const cudnn::Operands& operands, std::byte* workspace) {
+        const std::vector<cudnn::GraphTensor> tensors = cudnn::tensors_of(plan.spec);
+        ensure(operands.size() == tensors.size(), "a graph is given each of its tensors");
+        // Whatever lies in the workspace is a plan's to write over.
+        std::memset(workspace, 0xff, static_cast<std::size_t>(plan.spec.workspace));
+        std::vector<HostTensor> t;
+        for (std::size_t i = 0; i < tensors.size(); ++i) t.push_back({tensors[i], operands[i]});
+        switch (plan.spec.kind) {
+            case cudnn::GraphKind::conv_forward:
+                return conv_forward(plan.spec, t);
+            case cudnn::GraphKind::conv_input_gradient:
+                return conv_input_gradient(plan.spec, t);
+            case cudnn::GraphKind::conv_weight_gradient:
+                return conv_weight_gradient(plan.spec, t);
+            case cudnn::GraphKind::attention_forward:
+                return attention_forward(plan.spec, t);
+            case cudnn::GraphKind::attention_backward:
+                return attention_backward(plan.spec, t);
+            default:
+                throw InternalError("no kernel of a node asks for this graph");
+        }
+    }
+
+  private:
+    using Tensors = std::vector<HostTensor>;
+
+    /// f(n, o, y, x, group's channel i, ky, kx, input row, input column) for each term of the convolution.
+    template <class F>
+    static void for_each_term(const cudnn::ConvGeometry& g, std::int64_t o, const F& f) {
+        const std::int64_t first = o / (g.out_channels / g.groups) * g.channels_in_group();
+        for (std::int64_t n = 0; n < g.batch; ++n)
+            for (std::int64_t y = 0; y < g.output[0]; ++y)
+                for (std::int64_t x = 0; x < g.output[1]; ++x)
+                    for (std::int64_t ky = 0; ky < g.kernel[0]; ++ky)
+                        for (std::int64_t kx = 0; kx < g.kernel[1]; ++kx) {
+                            const std::int64_t row = y * g.stride[0] - g.padding[0] + ky * g.dilation[0];
+                            const std::int64_t column = x * g.stride[1] - g.padding[1] + kx * g.dilation[1];
+                            if (row < 0 || row >= g.input[0] || column < 0 || column >= g.input[1]) continue;
+                            for (std::int64_t i = 0; i < g.channels_in_group(); ++i)
+                                f(n, y, x, i, first + i, ky, kx, row, column);
+                        }
+    }
+
+    /// Sums in fp64, an element of the tensor each, and rounded once at the end.
+    class Sums {
+      public:
+        explicit Sums(const HostTensor& to) : to_(to) {
+            std::int64_t elements = 1;
+            for (const std::int64_t e : to.is.extents) elements *= e;
+            values_.assign(static_cast<std::size_t>(elements), 0);
+        }
+        double& at(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
+            const auto& e = to_.is.extents;
+            return values_[static_cast<std::size_t>(((a * e[1] + b) * e[2] + c) * e[3] + d)];
+        }
+        void store() {
+            to_.for_each([&](auto... index) { to_.put(index..., at(index...)); });
+        }
+
+      private:
+        HostTensor to_;
+        std::vector<double> values_;
+    };
+
+    static void conv_forward(const cudnn::GraphSpec& spec, const Tensors& t) {
+        Sums sums(t.back());
+        for (std::int64_t o = 0; o < spec.conv.out_channels; ++o) {
+            for_each_term(spec.conv, o,
+                          [&](std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t i, std::int64_t c,
+                              std::int64_t ky, std::int64_t kx, std::int64_t row, std::int64_t column) {
+                              sums.at(n, o, y, x) += t[0].get(n, c, row, column) * t[1].get(o, i, ky, kx);
+                          });
+        }
+        t.back().for_each([&](std::int64_t n, std::int64_t o, std::int64_t y, std::int64_t x) {
+            double& value = sums.at(n, o, y, x);
+            if (spec.bias) value += t[2].get(0, o, 0, 0);
+            if (spec.residual) value += t[spec.bias ? 3 : 2].get(n, o, y, x);
+            if (spec.relu && value < 0) value = 0;
+        });
+        sums.store();
+    }
+    static void conv_input_gradient(const cudnn::GraphSpec& spec, const Tensors& t) {
+        Sums sums(t[2]);
+        for (std::int64_t o = 0; o < spec.conv.out_channels; ++o) {
+            for_each_term(spec.conv, o,
+                          [&](std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t i, std::int64_t c,
+                              std::int64_t ky, std::int64_t kx, std::int64_t row, std::int64_t column) {
+                              sums.at(n, c, row, column) += t[0].get(n, o, y, x) * t[1].get(o, i, ky, kx);
+                          });
+        }
+        sums.store();
+    }
+    static void conv_weight_gradient(const cudnn::GraphSpec& spec, const Tensors& t) {
+        Sums sums(t[2]);
+        for (std::int64_t o = 0; o < spec.conv.out_channels; ++o) {
+            for_each_term(spec.conv, o,
+                          [&](std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t i, std::int64_t c,
+                              std::int64_t ky, std::int64_t kx, std::int64_t row, std::int64_t column) {
+                              sums.at(o, i, ky, kx) += t[0].get(n, c, row, column) * t[1].get(n, o, y, x);
+                          });
+        }
+        sums.store();
+    }
+
+    static double dot(const HostTensor& a, const HostTensor& b, std::int64_t n, std::int64_t h,
+                      std::int64_t t, std::int64_t s) {
+        double sum = 0;
+        for (std::int64_t i = 0; i < a.is.extents[3]; ++i) sum += a.get(n, h, t, i) * b.get(n, h, s, i);
+        return sum;
+    }
+    static double scale_of(const cudnn::GraphSpec& spec) {
+        return 1 / std::sqrt(static_cast<double>(spec.attention.width));
+    }
+
+    static void attention_forward(const cudnn::GraphSpec& spec, const Tensors& t) {
+        const cudnn::AttentionGeometry& g = spec.attention;
+        Sums out(t[3]);
+        for (std::int64_t n = 0; n < g.batch; ++n)
+            for (std::int64_t h = 0; h < g.heads; ++h)
+                for (std::int64_t q = 0; q < g.positions; ++q) {
+                    double total = 0;
+                    for (std::int64_t s = 0; s <= q; ++s)
+                        total += std::exp(scale_of(spec) * dot(t[0], t[1], n, h, q, s));
+                    for (std::int64_t s = 0; s <= q; ++s) {
+                        const double weight = std::exp(scale_of(spec) * dot(t[0], t[1], n, h, q, s)) / total;
+                        for (std::int64_t i = 0; i < g.width; ++i)
+                            out.at(n, h, q, i) += weight * t[2].get(n, h, s, i);
+                    }
+                    if (spec.keeps) t[4].put(n, h, q, 0, std::log(total));
+                }
+        out.store();
+    }
+
+    static void attention_backward(const cudnn::GraphSpec& spec, const Tensors& t) {
+        const cudnn::AttentionGeometry& g = spec.attention;
+        Sums d_q(t[6]);
+        Sums d_k(t[7]);
+        Sums d_v(t[8]);
+        for (std::int64_t n = 0; n < g.batch; ++n)
+            for (std::int64_t h = 0; h < g.heads; ++h)
+                for (std::int64_t q = 0; q < g.positions; ++q) {
+                    const double taken = dot(t[3], t[4], n, h, q, q);
+                    for (std::int64_t s = 0; s <= q; ++s) {
+                        const double weight =
+                            std::exp(scale_of(spec) * dot(t[0], t[1], n, h, q, s) - t[5].get(n, h, q, 0));
+                        const double d_score = weight * (dot(t[4], t[2], n, h, q, s) - taken);
+                        for (std::int64_t i = 0; i < g.width; ++i) {
+                            d_q.at(n, h, q, i) += scale_of(spec) * d_score * t[1].get(n, h, s, i);
+                            d_k.at(n, h, s, i) += scale_of(spec) * d_score * t[0].get(n, h, q, i);
+                            d_v.at(n, h, s, i) += weight * t[4].get(n, h, q, i);
+                        }
+                    }
+                }
+        for (Sums* sums : {&d_q, &d_k, &d_v}) sums->store();
+    }
+};
+
+}  // namespace trireme::test
