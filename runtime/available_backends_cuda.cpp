@@ -24,13 +24,16 @@ std::vector<std::unique_ptr<KernelProvider>> providers_of(const DeviceModel& mod
     return providers;
 }
 
-Backend cuda_backend(int threads) {
+Backend cuda_backend(int threads, const Numerics& numerics) {
     auto device = std::make_unique<CudaDevice>(comm::launcher_local_rank());
     DeviceModel model;
     model.sm = device->sm();
     model.cudnn = static_cast<int>(cuda::cudnn_version());
+    model.deterministic = numerics.deterministic;
+    model.tf32 = numerics.tf32;
     Backend backend;
     backend.providers = providers_of(model);
+    backend.fuses_feed_forward = true;
     backend.device = std::move(device);
     cpu::use_kernel_threads(threads);  // what stays on the host runs on them
     return backend;
@@ -47,7 +50,7 @@ std::string chosen(const std::string& device_kind) {
 
 Backend make_backend(const std::string& device_kind, int threads, const Numerics& numerics) {
     const std::string kind = chosen(device_kind);
-    if (kind == "cuda") return cuda_backend(threads);
+    if (kind == "cuda") return cuda_backend(threads, numerics);
     if (auto backend = make_host_backend(kind, threads, numerics)) return std::move(*backend);
     refuse_device_kind(device_kind);
 }

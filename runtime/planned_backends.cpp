@@ -7,6 +7,7 @@
 #include "runtime/kernels/kernel_rules.hpp"
 #include "runtime/kernels/rules/cublaslt_rules.hpp"
 #include "runtime/kernels/rules/cuda_rules.hpp"
+#include "runtime/kernels/rules/cudnn_rules.hpp"
 #include "runtime/kernels/rules/planned_provider.hpp"
 
 namespace trireme {
@@ -48,6 +49,7 @@ Backend planned_cuda_backend(int sm, const Numerics& numerics) {
     const auto ask = [&](auto rules) {
         backend.providers.push_back(std::make_unique<PlannedProvider>(std::move(rules), model));
     };
+    ask(std::make_unique<CudnnRules>());
     ask(std::make_unique<CublasltRules>());
     ask(std::make_unique<CudaRules>());
     return backend;

@@ -42,6 +42,7 @@ TEST(PlannedGpu, EveryRecipeHasAPlanInEveryPrecision) {
 TEST(PlannedGpu, ProvidersAndFusionsOfATransformer) {
     const std::string text = planned("gpt2-124m", "bf16", 90, 8).plan_text();
     EXPECT_THAT(text, HasSubstr("h.0.mlp.c_fc     cublaslt (matmul:bf16 gelu and dgelu inside"));
+    EXPECT_THAT(text, HasSubstr("h.0.attn         cudnn ("));
     EXPECT_THAT(text, HasSubstr("h.0.ln_1         cuda (rows:bf16)"));
 }
 
