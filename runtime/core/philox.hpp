@@ -10,18 +10,24 @@
 
 namespace trireme {
 
+namespace philox {
+inline constexpr std::uint64_t multiplier_0 = 0xD2511F53u;
+inline constexpr std::uint64_t multiplier_1 = 0xCD9E8D57u;
+inline constexpr std::uint32_t weyl_0 = 0x9E3779B9u;  // the golden ratio
+inline constexpr std::uint32_t weyl_1 = 0xBB67AE85u;  // sqrt(3) - 1
+inline constexpr int rounds = 10;
+}  // namespace philox
+
 /// The bare generator: 10 rounds over a 128-bit counter `c` with a 64-bit key `k`.
 [[nodiscard]] constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c,
                                                                 std::array<std::uint32_t, 2> k) {
-    constexpr std::uint64_t multiplier_0 = 0xD2511F53u;
-    constexpr std::uint64_t multiplier_1 = 0xCD9E8D57u;
-    for (int round = 0; round < 10; ++round) {
-        const std::uint64_t p0 = multiplier_0 * c[0];
-        const std::uint64_t p1 = multiplier_1 * c[2];
+    for (int round = 0; round < philox::rounds; ++round) {
+        const std::uint64_t p0 = philox::multiplier_0 * c[0];
+        const std::uint64_t p1 = philox::multiplier_1 * c[2];
         c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<std::uint32_t>(p1),
              static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<std::uint32_t>(p0)};
-        k[0] += 0x9E3779B9u;  // the golden ratio and sqrt(3) - 1, the paper's Weyl constants
-        k[1] += 0xBB67AE85u;
+        k[0] += philox::weyl_0;
+        k[1] += philox::weyl_1;
     }
     return c;
 }

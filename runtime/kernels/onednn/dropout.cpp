@@ -16,6 +16,44 @@ constexpr std::int64_t word_bits = 32;
 /// RandomStream gives four elements a block, 24 random bits each.
 constexpr std::int64_t block_elements = 4;
 constexpr int unused_bits = 8;
+constexpr std::int64_t word_blocks = word_bits / block_elements;
+
+/// Bit i tells whether element i of the blocks [first, first + word_blocks) is kept: philox4x32 of all these
+/// blocks side by side, one a lane.
+[[gnu::always_inline]] inline std::uint32_t draw_word(const StreamKey& key, std::uint64_t first,
+                                                      std::uint32_t threshold) {
+    std::uint32_t c[4][word_blocks];
+    for (std::int64_t lane = 0; lane < word_blocks; ++lane) {
+        const std::uint64_t index = first + static_cast<std::uint64_t>(lane);
+        c[0][lane] = static_cast<std::uint32_t>(index);
+        c[1][lane] = static_cast<std::uint32_t>(index >> 32);
+        c[2][lane] = static_cast<std::uint32_t>(key.stream);
+        c[3][lane] = static_cast<std::uint32_t>(key.stream >> 32);
+    }
+    std::array<std::uint32_t, 2> k = key.seed;
+    for (int round = 0; round < philox::rounds; ++round) {
+#pragma omp simd
+        for (std::int64_t lane = 0; lane < word_blocks; ++lane) {
+            const std::uint64_t p0 = philox::multiplier_0 * c[0][lane];
+            const std::uint64_t p1 = philox::multiplier_1 * c[2][lane];
+            c[0][lane] = static_cast<std::uint32_t>(p1 >> 32) ^ c[1][lane] ^ k[0];
+            c[1][lane] = static_cast<std::uint32_t>(p1);
+            c[2][lane] = static_cast<std::uint32_t>(p0 >> 32) ^ c[3][lane] ^ k[1];
+            c[3][lane] = static_cast<std::uint32_t>(p0);
+        }
+        k[0] += philox::weyl_0;
+        k[1] += philox::weyl_1;
+    }
+    std::uint32_t word = 0;
+#pragma omp simd reduction(| : word)
+    for (std::int64_t lane = 0; lane < word_blocks; ++lane) {
+        std::uint32_t kept = 0;
+        for (std::uint32_t place = 0; place < block_elements; ++place)
+            kept |= (c[place][lane] >> unused_bits >= threshold ? 1U : 0U) << place;
+        word |= kept << (block_elements * lane);
+    }
+    return word;
+}
 
 /// y[i] = x[i] scale where bit i of the word is set, otherwise 0 (also where x is not finite).
 [[gnu::always_inline]] inline void apply_word(std::uint32_t word, float scale, const float* x, float* y,
@@ -57,7 +95,7 @@ class DropoutKernels final : public OnednnKernels {
         const std::int64_t first = b.context->first_position * sample_elements_;
         auto* words = reinterpret_cast<std::uint32_t*>(b.saved);
         cpu::parallel_ranges(workers_, words_, [&](int, std::int64_t begin, std::int64_t end) {
-            draw_words(random, first, begin, end, words);
+            draw_words(random.key(), first, begin, end, words);
             apply(words, begin, end, x, y);
         });
     }
@@ -75,21 +113,22 @@ class DropoutKernels final : public OnednnKernels {
     /// Random numbers cost more than other element-wise work.
     static constexpr std::int64_t values_per_worker = 4 * 1024;
 
-    /// Bits of mask words [begin, end); `first` is the element of the stream that bit 0 of word 0 belongs to.
-    void draw_words(const RandomStream& random, std::int64_t first, std::int64_t begin, std::int64_t end,
+    /// Bits of mask words [begin, end); `first` is the element of the stream that bit 0 of word 0 belongs to,
+    /// which may lie inside a block: then a word is made of two that were drawn.
+    void draw_words(const StreamKey& key, std::int64_t first, std::int64_t begin, std::int64_t end,
                     std::uint32_t* words) const {
-        std::int64_t at = first + begin * word_bits;
-        auto block = random.block(static_cast<std::uint64_t>(at / block_elements));
-        for (std::int64_t w = begin; w < end; ++w) {
-            std::uint32_t word = 0;
-            for (std::int64_t i = 0; i < word_bits; ++i, ++at) {
-                const std::int64_t place = at % block_elements;
-                if (place == 0) block = random.block(static_cast<std::uint64_t>(at / block_elements));
-                const bool keep = block[static_cast<std::size_t>(place)] >> unused_bits >= threshold_;
-                word |= static_cast<std::uint32_t>(keep) << i;
-            }
-            words[w] = word;
-        }
+        const auto skipped = static_cast<int>(first % block_elements);
+        run_vectors(
+            vectors(), [&]() __attribute__((always_inline)) {
+                auto block = static_cast<std::uint64_t>(first / block_elements + begin * word_blocks);
+                std::uint32_t drawn = draw_word(key, block, threshold_);
+                for (std::int64_t w = begin; w < end; ++w) {
+                    block += word_blocks;
+                    const std::uint32_t next = draw_word(key, block, threshold_);
+                    words[w] = skipped == 0 ? drawn : drawn >> skipped | next << (word_bits - skipped);
+                    drawn = next;
+                }
+            });
     }
 
     /// Words [begin, end) of the mask, on the values that they belong to.
