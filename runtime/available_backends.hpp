@@ -18,7 +18,7 @@ namespace trireme {
 struct Backend {
     std::unique_ptr<Device> device;
     std::vector<std::unique_ptr<KernelProvider>> providers;
-    std::unique_ptr<StepKernels> step_kernels;  ///< null: the host's
+    MakeStepKernels step_kernels;  ///< empty: the host's
 };
 
 /// `device_kind` as job.device has it: auto, cpu, reference or cuda. `threads`: kernel threads of the rank.

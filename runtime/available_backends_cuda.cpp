@@ -4,6 +4,7 @@
 #include "runtime/device/cuda/cuda_device.hpp"
 #include "runtime/device/cuda/imports/libraries.hpp"
 #include "runtime/host_backends.hpp"
+#include "runtime/kernels/cuda/step_kernels.hpp"
 
 namespace trireme {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 Backend cuda_backend(int threads) {
     Backend backend;
     backend.device = std::make_unique<CudaDevice>(comm::launcher_local_rank());
+    backend.step_kernels = cuda::make_step_kernels;
     cpu::use_kernel_threads(threads);  // what stays on the host runs on them
     return backend;
 }

@@ -16,6 +16,7 @@
 #include "runtime/optim/lr_schedule.hpp"
 #include "runtime/optim/optimizer.hpp"
 #include "runtime/optim/step_guard.hpp"
+#include "runtime/optim/step_state.hpp"
 #include "runtime/telemetry/progress.hpp"
 
 namespace trireme::jobs {
@@ -63,6 +64,7 @@ struct JobSpec {
     /// What activations are stored as and products formed of; parameters and sums are fp32 always.
     struct Precision {
         bool bf16 = false;
+        LossScaling loss_scale;
     } precision;
 
     struct Deadlines {
