@@ -1,6 +1,7 @@
 #include "jobs/spec/job_spec.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -179,6 +180,28 @@ std::int64_t read_recompute(SettingsReader& read) {
     return 1;
 }
 
+/// Empty: what the precision wants. A power of two, because dividing by one rounds nothing.
+LossScaling read_loss_scale(SettingsReader& read, const std::string& compute) {
+    constexpr const char* key = "precision.loss_scale";
+    constexpr double most = LossScaling{}.most;
+    const std::string text = read.text(key);
+    if (text.empty()) return compute == "fp16" ? dynamic_loss_scaling() : LossScaling{};
+    if (compute != "fp16" && compute != "bf16") {
+        read.refuse(key,
+                    fmt::format("is for precision.compute = fp16 (or bf16): gradients in {} do not leave "
+                                "their range, remove the key",
+                                compute));
+        return {};
+    }
+    if (text == "dynamic") return dynamic_loss_scaling();
+    const auto number = parse_number(text);
+    int exponent = 0;
+    if (number && *number >= 1 / most && *number <= most && std::frexp(*number, &exponent) == 0.5)
+        return {.initial = *number};
+    read.refuse(key, fmt::format("must be dynamic, or a power of two up to {:.0f} such as 1024", most));
+    return {};
+}
+
 void read_parallel(SettingsReader& read, JobSpec& spec) {
     JobSpec::Parallel& parallel = spec.parallel;
     parallel.data = read.maybe_integer("parallel.data", 1);
@@ -205,6 +228,7 @@ void read_parallel(SettingsReader& read, JobSpec& spec) {
     } else {
         spec.precision.bf16 = read.choice("precision.compute", {"fp32", "bf16"}) == "bf16";
     }
+    spec.precision.loss_scale = read_loss_scale(read, compute);
 }
 
 /// "epoch", "500" steps or "30m".
