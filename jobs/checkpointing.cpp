@@ -1,5 +1,7 @@
 #include "jobs/checkpointing.hpp"
 
+#include <cmath>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -66,6 +68,10 @@ io::CheckpointMeta meta_of(const PlannedJob& job, const Position& position, cons
         {"world", json_of(job.world())},
         {"versions", libraries.dump()},
     };
+    if (position.scale) {
+        meta["loss_scale"] = json_of(position.scale->value);
+        meta["good_in_a_row"] = json_of(position.scale->good_in_a_row);
+    }
     for (const auto& [name, value] : metrics) meta[name] = json_of(value);
     return meta;
 }
@@ -150,6 +156,20 @@ std::int64_t integer_or_0(const io::CheckpointReader& reader, const std::string&
     return reader.meta().contains(key) ? integer_of(reader, key, folder) : 0;
 }
 
+/// None where the job that saved had none that moves: it starts anew then.
+std::optional<LossScale> scale_in(const io::CheckpointReader& reader, const fs::path& folder) {
+    const auto found = reader.meta().find("loss_scale");
+    if (found == reader.meta().end()) return std::nullopt;
+    const auto value = parse_number(found->second);
+    int exponent = 0;
+    if (!value || !(*value > 0) || std::frexp(*value, &exponent) != 0.5)
+        throw DataError(
+            fmt::format("{}: its index has the loss scale {}, which is no power of two: name "
+                        "another checkpoint",
+                        folder.string(), found->second));
+    return LossScale{static_cast<float>(*value), integer_or_0(reader, "good_in_a_row", folder)};
+}
+
 /// What rank 0 finds, as every rank's; `find` returns an empty path for none.
 fs::path decided_by_rank_0(const std::function<fs::path()>& find, double seconds, comm::Communicator& comm) {
     const std::string mine = comm.rank() == 0 ? find().string() : "";
@@ -174,8 +194,10 @@ fs::path newest_of_run(const fs::path& dir) {
 }  // namespace
 
 std::string Position::str() const {
-    return fmt::format("step {} epoch {} step_in_epoch {} skipped {}", step, cursor.epoch,
-                       cursor.step_in_epoch, skipped);
+    const std::string scaled =
+        scale ? fmt::format(" loss_scale {} good_in_a_row {}", scale->value, scale->good_in_a_row) : "";
+    return fmt::format("step {} epoch {} step_in_epoch {} skipped {}{}", step, cursor.epoch,
+                       cursor.step_in_epoch, skipped, scaled);
 }
 
 Bytes checkpoint_copy_bytes(const layers::ModelGraph& graph, const OptimizerSpec& optimizer) {
@@ -309,6 +331,7 @@ Position restore_checkpoint(const PlannedJob& job, ModelState& state, const fs::
     const auto best = reader.meta().find("best_val_loss");
     if (best != reader.meta().end())
         position.best_val_loss = parse_number(best->second).value_or(position.best_val_loss);
+    if (job.spec().precision.loss_scale.dynamic) position.scale = scale_in(reader, checkpoint);
     return position;
 }
 

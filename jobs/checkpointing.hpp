@@ -18,6 +18,12 @@
 
 namespace trireme::jobs {
 
+/// A dynamic loss scale between two steps.
+struct LossScale {
+    float value = 1;
+    std::int64_t good_in_a_row = 0;  ///< steps since it last changed
+};
+
 /// Where a run stands: all that goes on from step to step beside tensors.
 struct Position {
     std::int64_t step = 0;          ///< steps done
@@ -25,7 +31,8 @@ struct Position {
     std::int64_t skipped = 0;       ///< of the steps, those thrown away because they were not finite
     std::int64_t without_gain = 0;  ///< evaluations since the best one
     double best_val_loss = std::numeric_limits<double>::infinity();
-    /// "step 7 epoch 2 step_in_epoch 1 skipped 0": what the state hash covers.
+    std::optional<LossScale> scale;  ///< where the job's is dynamic
+    /// "step 7 epoch 2 step_in_epoch 1 skipped 0", and a dynamic loss scale: what the state hash covers.
     [[nodiscard]] std::string str() const;
 };
 

@@ -221,6 +221,7 @@ ExecutorParts executor_parts(const PlannedJob& job, comm::Communicator& comm, Mo
     parts.state = &state;
     parts.device = &job.device();
     parts.step_kernels = job.step_kernels();
+    parts.loss_scaling = job.spec().precision.loss_scale;
     parts.comm = &comm;
     parts.seed = job.spec().job.seed;
     parts.eval_batch = job.eval_rows();

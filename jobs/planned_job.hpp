@@ -39,7 +39,7 @@ class PlannedJob {
     [[nodiscard]] const Selection& selection() const { return *selection_; }
     [[nodiscard]] const ParallelPlan& plan() const { return *plan_; }
     [[nodiscard]] Device& device() const { return *backend_.device; }
-    [[nodiscard]] StepKernels* step_kernels() const { return backend_.step_kernels.get(); }
+    [[nodiscard]] const MakeStepKernels& step_kernels() const { return backend_.step_kernels; }
     [[nodiscard]] int world() const { return plan_->world(); }
 
     /// Steps over which schedules are drawn.

@@ -93,7 +93,7 @@ void TrainingRun::restore_or_initialise() {
     const JobSpec& spec = job_.spec();
     if (const auto checkpoint = agree_on_checkpoint(spec, comm_)) {
         position_ = restore_checkpoint(job_, state_, *checkpoint);
-        guard_ = StepGuard(spec.job.nan, position_.skipped);
+        steps_.resume(position_);
         if (early_stop_)
             early_stop_.emplace(*spec.job.early_stop, position_.best_val_loss, position_.without_gain);
         ended_early_ = spec.job.early_stop && position_.without_gain >= *spec.job.early_stop;
@@ -153,8 +153,10 @@ StepWishes TrainingRun::wishes() const {
 void TrainingRun::after_step(const StepReport& report) {
     const bool epoch_ends = steps_.advance(position_);
     if (report.skipped) {
-        progress_.message(
-            fmt::format("step {}: not finite, skipped ({} so far)", position_.step, guard_.skipped()));
+        const std::string scale =
+            position_.scale ? fmt::format(", loss scale {}", position_.scale->value) : "";
+        progress_.message(fmt::format("step {}: not finite, skipped ({} so far){}", position_.step,
+                                      guard_.skipped(), scale));
     } else {
         samples_ += report.samples;
         last_loss_ = report.loss();
@@ -300,6 +302,8 @@ void TrainingRun::write_summary(const std::string& status) {
         {"status", status},
         {"steps", position_.step},
         {"skipped_steps", guard_.skipped()},
+        {"loss_scale", position_.scale ? static_cast<double>(position_.scale->value)
+                                       : job_.spec().precision.loss_scale.initial},
         {"epochs", epoch_now()},
         {"world", job_.world()},
         {"layout",

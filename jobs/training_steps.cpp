@@ -31,6 +31,18 @@ TrainingSteps::TrainingSteps(const PlannedJob& job, comm::Communicator& comm, Tr
     schedule_.horizon = job.horizon();
 }
 
+void TrainingSteps::resume(const Position& position) {
+    guard_ = StepGuard(job_.spec().job.nan, position.skipped);
+    StepState state = initial_state(job_.spec().precision.loss_scale);
+    state.update = position.step - position.skipped;
+    state.skipped = position.skipped;
+    if (position.scale) {
+        state.loss_scale = position.scale->value;
+        state.good_in_a_row = position.scale->good_in_a_row;
+    }
+    executor_.restore(state);
+}
+
 void TrainingSteps::open_data(const io::Cursor& first) {
     io::LoaderOptions options = job_.spec().data.loader;
     options.split = "train";
@@ -51,12 +63,12 @@ StepReport TrainingSteps::step(const Position& position, const StepWishes& wishe
     inputs.batch = host_batch(batch);
     inputs.step = position.step;
     inputs.lr = schedule_.at(position.step);
-    inputs.update = position.step + 1 - guard_.skipped();
     inputs.stop_wish = wishes.stop;
     inputs.save_wish = wishes.save;
     inputs.drill_delay = wishes.kernel_delay;
     inputs.deadline = Deadline::in_seconds(wishes.deadline);
     StepReport report = executor_.step(inputs);
+    if (job_.spec().precision.loss_scale.dynamic) scale_ = LossScale{report.loss_scale, report.good_in_a_row};
     report.times.data_wait = waited;
     report.times.total += waited;
     return report;
@@ -66,6 +78,7 @@ bool TrainingSteps::advance(Position& position) const {
     ++position.step;
     ++position.cursor.step_in_epoch;
     position.skipped = guard_.skipped();
+    position.scale = scale_;
     if (position.cursor.step_in_epoch < job_.plan().shards().steps_per_epoch()) return false;
     ++position.cursor.epoch;
     position.cursor.step_in_epoch = 0;

@@ -35,6 +35,8 @@ class TrainingSteps {
     [[nodiscard]] Executor& executor() { return executor_; }
     [[nodiscard]] double learning_rate(std::int64_t step) const { return schedule_.at(step); }
 
+    /// Counts and scales as they were at `position`, which came from a checkpoint.
+    void resume(const Position& position);
     /// Starts to read the training samples from `first` on.
     void open_data(const io::Cursor& first);
     void close_data() { loader_.reset(); }
@@ -52,6 +54,7 @@ class TrainingSteps {
     StepGuard guard_;
     Executor executor_;
     LrSchedule schedule_;
+    std::optional<LossScale> scale_;  ///< behind the last step; where it is dynamic
     std::optional<io::BatchLoader> loader_;
 };
 

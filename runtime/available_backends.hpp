@@ -19,8 +19,8 @@ namespace trireme {
 struct Backend {
     std::unique_ptr<Device> device;
     std::vector<std::unique_ptr<KernelProvider>> providers;
-    std::unique_ptr<StepKernels> step_kernels;  ///< null: the host's
-    bool fuses_feed_forward = false;            ///< the graph is to be rewritten by layers::fuse_feed_forward
+    MakeStepKernels step_kernels;     ///< empty: the host's
+    bool fuses_feed_forward = false;  ///< the graph is to be rewritten by layers::fuse_feed_forward
 };
 
 /// `device_kind` as job.device has it: auto, cpu, reference or cuda. `threads`: kernel threads of the rank.

@@ -6,6 +6,7 @@
 #include "runtime/host_backends.hpp"
 #include "runtime/kernels/cublaslt/cublaslt_provider.hpp"
 #include "runtime/kernels/cuda/cuda_provider.hpp"
+#include "runtime/kernels/cuda/step_kernels.hpp"
 #include "runtime/kernels/cudnn/cudnn_provider.hpp"
 #include "runtime/kernels/cudnn/plan_tuner.hpp"
 
@@ -35,6 +36,7 @@ Backend cuda_backend(int threads, const Numerics& numerics) {
     backend.providers = providers_of(model);
     backend.fuses_feed_forward = true;
     backend.device = std::move(device);
+    backend.step_kernels = cuda::make_step_kernels;
     cpu::use_kernel_threads(threads);  // what stays on the host runs on them
     return backend;
 }

@@ -1,6 +1,7 @@
 #include "jobs/spec/job_spec.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -180,12 +181,35 @@ std::int64_t read_recompute(SettingsReader& read) {
     return 1;
 }
 
+/// Empty: what the precision wants. A power of two, because dividing by one rounds nothing.
+LossScaling read_loss_scale(SettingsReader& read, const std::string& compute) {
+    constexpr const char* key = "precision.loss_scale";
+    constexpr double most = LossScaling{}.most;
+    const std::string text = read.text(key);
+    if (text.empty()) return compute == "fp16" ? dynamic_loss_scaling() : LossScaling{};
+    if (compute != "fp16" && compute != "bf16") {
+        read.refuse(key,
+                    fmt::format("is for precision.compute = fp16 (or bf16): gradients in {} do not leave "
+                                "their range, remove the key",
+                                compute));
+        return {};
+    }
+    if (text == "dynamic") return dynamic_loss_scaling();
+    const auto number = parse_number(text);
+    int exponent = 0;
+    if (number && *number >= 1 / most && *number <= most && std::frexp(*number, &exponent) == 0.5)
+        return {.initial = *number};
+    read.refuse(key, fmt::format("must be dynamic, or a power of two up to {:.0f} such as 1024", most));
+    return {};
+}
+
 /// A device that is not known yet (auto) refuses for itself.
 void read_precision(SettingsReader& read, JobSpec& spec) {
     spec.precision.compute = read.choice("precision.compute", {"fp32", "tf32", "bf16", "fp16"});
     spec.precision.tf32 = spec.precision.compute == "tf32";
     if (spec.precision.compute == "bf16") spec.precision.storage = DType::bf16;
     if (spec.precision.compute == "fp16") spec.precision.storage = DType::f16;
+    spec.precision.loss_scale = read_loss_scale(read, spec.precision.compute);
     if (spec.job.device != "cpu" && spec.job.device != "reference") return;
     if (const std::string refusal = refusal_of_host(spec.numerics()); !refusal.empty())
         read.refuse("precision.compute", refusal);

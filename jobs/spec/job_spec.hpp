@@ -17,6 +17,7 @@
 #include "runtime/optim/lr_schedule.hpp"
 #include "runtime/optim/optimizer.hpp"
 #include "runtime/optim/step_guard.hpp"
+#include "runtime/optim/step_state.hpp"
 #include "runtime/telemetry/progress.hpp"
 
 namespace trireme::jobs {
@@ -66,6 +67,7 @@ struct JobSpec {
         std::string compute = "fp32";  ///< as the job says it
         DType storage = DType::f32;
         bool tf32 = false;
+        LossScaling loss_scale;
     } precision;
     [[nodiscard]] Numerics numerics() const { return {precision.storage, precision.tf32, job.canonical}; }
 

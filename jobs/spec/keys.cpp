@@ -112,7 +112,9 @@ constexpr std::array table{
     KeyInfo{"deadline.checkpoint", "600", "seconds for a save"},
     KeyInfo{"precision.compute", "fp32",
             "fp32; bf16: activations in bf16, parameters and sums in fp32; cuda: also tf32 and fp16"},
-    KeyInfo{"precision.loss_scale", "", "", later},
+    KeyInfo{"precision.loss_scale", "",
+            "what losses are multiplied by before backward: dynamic, or a power of two; default: dynamic for "
+            "fp16, else 1"},
     KeyInfo{"checkpoint.every", "epoch", "epoch, a number of steps, or minutes such as 30m"},
     KeyInfo{"checkpoint.keep", "3", "newest checkpoints that are kept"},
     KeyInfo{"checkpoint.keep_every", "", "checkpoints of multiples of so many steps stay for good"},

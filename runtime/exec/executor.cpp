@@ -56,8 +56,7 @@ BatchBytes batch_bytes(const ParallelPlan& plan, int rank, std::int64_t eval_bat
 
 }  // namespace
 
-Executor::Executor(const ExecutorParts& parts)
-    : parts_(parts), host_kernels_(parts.plan->selection().threads()), stream_(parts.device->make_stream()) {
+Executor::Executor(const ExecutorParts& parts) : parts_(parts), stream_(parts.device->make_stream()) {
     const bool trains = parts_.guard != nullptr;
     arena_ =
         Region(parts_.device->memory(), trains ? training_arena(*parts_.plan, parts_.rank, parts_.eval_batch)
@@ -74,9 +73,8 @@ void Executor::prepare_transfers() {
     transfers_.emplace(*parts_.device, *stream_, batch_bytes(plan, parts_.rank, parts_.eval_batch),
                        static_cast<int>(plan.buckets().buckets().size()), static_cast<int>(microbatches));
     const Bytes prediction = bytes_of(Elements((classes() + 1) * parts_.eval_batch), DType::f32);
-    constexpr Bytes outcome(sizeof(StepOutcome));
-    results_ = Region(parts_.device->staging(), std::max(prediction, outcome));
-    device_outcome_ = Region(parts_.device->memory(), outcome);
+    constexpr Bytes judged(sizeof(StepState));
+    results_ = Region(parts_.device->staging(), std::max(prediction, judged));
 }
 
 void Executor::prepare_training() {
@@ -107,14 +105,31 @@ void Executor::prepare_training() {
     const std::size_t buckets = plan.buckets().buckets().size();
     sums_.resize(buckets);
     for (std::size_t b = 0; b < buckets; ++b) bucket_labels_.push_back(fmt::format("bucket {}", b));
-    for (std::size_t n = 0; n < plan.selection().graph().nodes().size(); ++n) {
-        statistics_offsets_.push_back(plan.buckets().statistics(static_cast<layers::NodeId>(n)).offset);
-    }
+    make_step_kernels();
     for (StepKind kind : {StepKind::full, StepKind::short_last}) {  // made now, so that no step pays for it
         if (kind == StepKind::short_last && !plan.has_short_step()) continue;
         training_program(kind);
         if (plan.spec().canonical) make_canonical_lists(kind);
     }
+}
+
+void Executor::make_step_kernels() {
+    const GradBuckets& buckets = parts_.plan->buckets();
+    const Selection& selection = parts_.plan->selection();
+    std::vector<std::int64_t> statistics;  // of each node, in the bucket arena
+    for (std::size_t n = 0; n < selection.graph().nodes().size(); ++n)
+        statistics.push_back(buckets.statistics(static_cast<layers::NodeId>(n)).offset);
+    StepParts parts;
+    parts.device = parts_.device;
+    parts.state = parts_.state;
+    parts.gradients = device_gradients_;
+    parts.elements = buckets.arena_elements().value;
+    parts.status_offset = buckets.status_offset();
+    parts.norms = parts_.state->running_norms(statistics);
+    parts.scaling = parts_.loss_scaling;
+    parts.threads = selection.threads();
+    step_kernels_ =
+        parts_.step_kernels ? parts_.step_kernels(parts) : std::make_unique<HostStepKernels>(parts);
 }
 
 void Executor::make_canonical_lists(StepKind kind) {
@@ -158,6 +173,7 @@ StepReport Executor::step(const StepInputs& inputs) {
     scope.drill_delay = inputs.drill_delay;
     const auto begin = Clock::now();
     load(program, inputs.batch, inputs.step);
+    give_orders(inputs);
     run(program, scope);
     scope.report.times.total = seconds_between(begin, Clock::now());
     return scope.report;
@@ -199,6 +215,7 @@ void Executor::load(CompiledProgram& program, const HostBatch& batch, std::int64
     for (CompiledInstruction& instruction : program.instructions()) {
         instruction.context.seed = parts_.seed;
         instruction.context.step = step;
+        instruction.context.loss_scale = program.program().training ? step_kernels_->loss_scale() : nullptr;
         for (const CompiledInstruction::FromBatch& from : instruction.from_batch) {
             instruction.buffers.inputs[from.input] =
                 (from.target ? y : x) + instruction.first_sample * from.sample_bytes;
@@ -276,16 +293,16 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     } else if (std::holds_alternative<BackwardInput>(action)) {
         instruction.kernels->backward_input(*stream_, instruction.buffers);
     } else if (const auto* loss = std::get_if<RecordLoss>(&action)) {
-        if (instruction.status != nullptr) record_loss(instruction, loss->add, scope);
+        if (instruction.status != nullptr) record_loss(instruction, loss->add);
     } else if (std::holds_alternative<ClearGradients>(action)) {
-        clear_gradients(scope);
+        clear_gradients();
     } else if (const auto* sum = std::get_if<ReduceBucket>(&action)) {
         reduce(sum->bucket, scope);
     } else if (std::holds_alternative<OptimizerStep>(action)) {
         wait_for_sums(scope);
         commit(scope);
     }
-    for (const InPlaceSum& sum : instruction.sums) step_kernels().add(*stream_, sum);
+    for (const InPlaceSum& sum : instruction.sums) step_kernels_->add(*stream_, sum);
 }
 
 MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const OptimizerSpec& optimizer,

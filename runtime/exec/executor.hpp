@@ -36,10 +36,9 @@ struct StepInputs {
     HostBatch batch;
     std::int64_t step = 0;  ///< of the job, counted from 0: random numbers are keyed by it
     double lr = 0;
-    std::int64_t update = 1;  ///< updates so far, this one included (Adam's t)
-    bool stop_wish = false;   ///< this rank was asked to save and end
-    bool save_wish = false;   ///< this rank's clock asks for a checkpoint
-    double drill_delay = 0;   ///< fault drills: seconds by which this rank's first kernel takes longer
+    bool stop_wish = false;  ///< this rank was asked to save and end
+    bool save_wish = false;  ///< this rank's clock asks for a checkpoint
+    double drill_delay = 0;  ///< fault drills: seconds by which this rank's first kernel takes longer
     Deadline deadline = Deadline::in_seconds(0);
 };
 
@@ -49,14 +48,14 @@ struct ExecutorParts {
     int rank = 0;
     ModelState* state = nullptr;
     Device* device = nullptr;
-    /// The device's own; null where the host does it.
-    StepKernels* step_kernels = nullptr;
+    MakeStepKernels step_kernels;  ///< the device's own; empty where the host does it
     comm::Communicator* comm = nullptr;
     TraceSink* trace = nullptr;  ///< may be null
     std::uint64_t seed = 0;
     /// What a step that is not finite does. Without one the executor runs `forward` only, and has neither
     /// gradients nor training programs nor their memory.
     StepGuard* guard = nullptr;
+    LossScaling loss_scaling;
     std::int64_t eval_batch = 0;  ///< batch of `forward`; 0: none
 };
 
@@ -68,6 +67,8 @@ class Executor {
     /// their samples of the same step. Throws NumericError when the loss or a gradient is not finite: nothing
     /// has changed then.
     StepReport step(const StepInputs& inputs);
+    /// Counts updates and moves the loss scale from here on: after a resume, before the next step.
+    void restore(const StepState& state);
 
     /// Forward only, on this rank's own samples, at most `eval_batch`. It always runs at that size, so that
     /// its memory is planned and a sample's result does not depend on how many stand beside it: the memory
@@ -102,17 +103,15 @@ class Executor {
     void load_microbatch(const CompiledInstruction& instruction, const StepScope& scope);
     void wait_for(const Instruction& instruction);
     void signal(const Instruction& instruction);
-    void record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope);
+    void give_orders(const StepInputs& inputs);
+    void record_loss(const CompiledInstruction& instruction, bool on_top);
     void make_canonical_lists(StepKind kind);
-    void clear_gradients(const StepScope& scope);
+    void clear_gradients();
     void reduce(int bucket, StepScope& scope);
     void wait_for_sums(StepScope& scope);
     void commit(StepScope& scope);
     void update(StepScope& scope);
-    [[nodiscard]] Wishes wishes_among_status(const StepInputs& inputs) const;
-    [[nodiscard]] StepKernels& step_kernels() {
-        return parts_.step_kernels == nullptr ? host_kernels_ : *parts_.step_kernels;
-    }
+    void make_step_kernels();
     void prepare_transfers();
     [[nodiscard]] comm::Ready download(int bucket);
     [[nodiscard]] DeviceTransfers::Range at_both(std::int64_t offset, std::int64_t elements) const;
@@ -127,11 +126,10 @@ class Executor {
     Region device_region_;
     /// Where kernels write: the same memory where the device is the host.
     float* device_gradients_ = nullptr;
-    Region results_;  ///< what comes back from a device: outcome of a step, or a prediction
-    Region device_outcome_;
+    Region results_;  ///< what comes back from a device: how a step was judged, or a prediction
     std::optional<DeviceTransfers> transfers_;                    ///< of an asynchronous device
     std::vector<std::vector<DeviceTransfers::Range>> downloads_;  ///< by bucket: its part of every slot
-    HostStepKernels host_kernels_;
+    std::unique_ptr<StepKernels> step_kernels_;                   ///< of an executor that trains
     std::map<StepKind, CompiledProgram> training_;
     std::optional<CompiledProgram> forward_;
     std::vector<comm::Ticket> sums_;
@@ -143,7 +141,6 @@ class Executor {
     comm::Ticket arrival_;  ///< done once every rank has handed over its last gradients
     std::map<StepKind, std::vector<std::shared_ptr<const comm::StepList>>> canonical_lists_;  ///< by bucket
     std::vector<std::string> bucket_labels_;
-    std::vector<std::int64_t> statistics_offsets_;  ///< of each node's statistics in the bucket arena
     /// Last, so that it goes first: when an exception unwinds, it waits for what works on all of the above.
     std::unique_ptr<Stream> stream_;
 };

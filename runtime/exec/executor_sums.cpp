@@ -10,27 +10,33 @@ namespace {
 
 constexpr std::string_view arrival_label = "all gradients";
 
-Wishes wishes_of(const StepInputs& inputs) {
-    return {inputs.stop_wish ? 1.0F : 0.0F, inputs.save_wish ? 1.0F : 0.0F};
-}
+float& word(std::span<float> words, StatusWord w) { return words[static_cast<std::size_t>(w)]; }
 
 }  // namespace
 
 /// Where wishes travel by themselves, none is among the status words.
-Wishes Executor::wishes_among_status(const StepInputs& inputs) const {
-    return wishes_apart_ ? Wishes{} : wishes_of(inputs);
+void Executor::give_orders(const StepInputs& inputs) {
+    StepOrders orders;
+    orders.lr = inputs.lr;
+    orders.stop_wish = inputs.stop_wish && !wishes_apart_ ? 1.0F : 0.0F;
+    orders.save_wish = inputs.save_wish && !wishes_apart_ ? 1.0F : 0.0F;
+    step_kernels_->begin(*stream_, orders);
 }
 
-void Executor::record_loss(const CompiledInstruction& instruction, bool on_top, const StepScope& scope) {
+void Executor::record_loss(const CompiledInstruction& instruction, bool on_top) {
     const auto* losses = reinterpret_cast<const float*>(instruction.buffers.inputs.front());
-    step_kernels().record_loss(*stream_, {losses, instruction.samples, instruction.status, on_top,
-                                          wishes_among_status(*scope.inputs)});
+    step_kernels_->record_loss(*stream_, {losses, instruction.samples, instruction.status, on_top});
 }
 
-void Executor::clear_gradients(const StepScope& scope) {
+void Executor::clear_gradients() {
     const GradBuckets& buckets = parts_.plan->buckets();
-    step_kernels().clear(*stream_, device_gradients_, buckets.arena_elements().value,
-                         device_gradients_ + buckets.status_offset(), wishes_among_status(*scope.inputs));
+    step_kernels_->clear(*stream_, device_gradients_, buckets.arena_elements().value,
+                         device_gradients_ + buckets.status_offset());
+}
+
+void Executor::restore(const StepState& state) {
+    ensure(step_kernels_ != nullptr, "an executor that trains has step kernels");
+    step_kernels_->restore(state);
 }
 
 DeviceTransfers::Range Executor::at_both(std::int64_t offset, std::int64_t elements) const {
@@ -45,7 +51,8 @@ comm::Ready Executor::download(int bucket) {
 void Executor::reduce(int bucket, StepScope& scope) {
     const auto index = static_cast<std::size_t>(bucket);
     if (wishes_apart_ && scope.sums_started == 0) {
-        put_wishes(wishes_.data(), wishes_of(*scope.inputs));
+        word(wishes_, StatusWord::stop) = scope.inputs->stop_wish ? 1.0F : 0.0F;
+        word(wishes_, StatusWord::save) = scope.inputs->save_wish ? 1.0F : 0.0F;
         told_ = parts_.comm->all_reduce(wishes_, comm::Algorithm::automatic, "wishes");
     }
     // Ahead of the sum itself, so that its message does not stand behind those of the gradients.
@@ -94,31 +101,21 @@ void Executor::commit(StepScope& scope) {
 }
 
 void Executor::update(StepScope& scope) {
-    const StepInputs& inputs = *scope.inputs;
-    const GradBuckets& buckets = parts_.plan->buckets();
-    StepOutcome outcome;
-    Commit commit;
-    commit.gradients = device_gradients_;
-    commit.elements = buckets.arena_elements().value;
-    commit.status_offset = buckets.status_offset();
-    commit.statistics_offsets = &statistics_offsets_;
-    commit.lr = inputs.lr;
-    commit.update = inputs.update;
-    commit.outcome = transfers_ ? reinterpret_cast<StepOutcome*>(device_outcome_.data()) : &outcome;
-    step_kernels().commit(*stream_, *parts_.state, commit);
-    parts_.state->changed_on_device();
+    StepState judged;
+    step_kernels_->commit(*stream_, transfers_ ? reinterpret_cast<StepState*>(results_.data()) : &judged);
     if (transfers_) {
-        stream_->copy(results_.data(), device_outcome_.data(), device_outcome_.size());
         stream_->synchronize();
-        std::memcpy(&outcome, results_.data(), sizeof(outcome));
+        std::memcpy(&judged, results_.data(), sizeof(judged));
     }
     StepReport& report = scope.report;
-    report.loss_sum = outcome.loss_sum;
-    report.samples = std::llround(outcome.samples);
-    const Wishes told = wishes_apart_ ? wishes_in(wishes_.data()) : outcome.wishes;
-    report.stop_wish = told.stop > 0;
-    report.save_wish = told.save > 0;
-    report.skipped = !parts_.guard->admit(outcome.loss_finite, outcome.gradients_finite);
+    report.loss_sum = judged.loss_sum;
+    report.samples = std::llround(judged.samples);
+    report.stop_wish = (wishes_apart_ ? word(wishes_, StatusWord::stop) : judged.stop_wishes) > 0;
+    report.save_wish = (wishes_apart_ ? word(wishes_, StatusWord::save) : judged.save_wishes) > 0;
+    report.loss_scale = judged.loss_scale;
+    report.good_in_a_row = judged.good_in_a_row;
+    report.skipped =
+        !parts_.guard->admit(judged.loss_finite != 0, judged.admitted != 0, judged.scale_fell != 0);
 }
 
 }  // namespace trireme

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "runtime/exec/step_kernels.hpp"
 #include "runtime/optim/block_table.hpp"
@@ -8,59 +9,52 @@
 namespace trireme {
 namespace {
 
-using Words = std::array<float, static_cast<std::size_t>(StatusWord::count)>;
-
 float& word(float* status, StatusWord w) { return status[static_cast<std::size_t>(w)]; }
 
-float word(const float* status, StatusWord w) { return status[static_cast<std::size_t>(w)]; }
+void put_wishes(float* status, const StepOrders& orders) {
+    word(status, StatusWord::stop) = orders.stop_wish;
+    word(status, StatusWord::save) = orders.save_wish;
+}
 
 }  // namespace
 
-void put_wishes(float* status, const Wishes& wishes) {
-    word(status, StatusWord::stop) = wishes.stop;
-    word(status, StatusWord::save) = wishes.save;
-}
-
-Wishes wishes_in(const float* status) {
-    return {word(status, StatusWord::stop), word(status, StatusWord::save)};
-}
+void HostStepKernels::begin(Stream&, const StepOrders& orders) { orders_ = orders; }
 
 void HostStepKernels::record_loss(Stream&, const LossRecord& record) {
     double sum = 0;
     for (std::int64_t i = 0; i < record.samples; ++i) sum += static_cast<double>(record.losses[i]);
-    Words words{};
+    std::array<float, static_cast<std::size_t>(StatusWord::count)> words{};
     word(words.data(), StatusWord::loss_sum) = static_cast<float>(sum);
     word(words.data(), StatusWord::samples) = static_cast<float>(record.samples);
     word(words.data(), StatusWord::nonfinite) = std::isfinite(sum) ? 0.0F : 1.0F;
-    put_wishes(words.data(), record.wishes);
+    put_wishes(words.data(), orders_);
     for (std::size_t w = 0; w < words.size(); ++w)
         record.status[w] = record.add ? record.status[w] + words[w] : words[w];
 }
 
-void HostStepKernels::clear(Stream&, float* gradients, std::int64_t elements, float* status,
-                            const Wishes& wishes) {
+void HostStepKernels::clear(Stream&, float* gradients, std::int64_t elements, float* status) {
     std::fill_n(gradients, elements, 0.0F);
-    put_wishes(status, wishes);
+    put_wishes(status, orders_);
 }
 
-void HostStepKernels::add(Stream&, const InPlaceSum& sum) { add_in_place(sum, threads_); }
+void HostStepKernels::add(Stream&, const InPlaceSum& sum) { add_in_place(sum, parts_.threads); }
 
-void HostStepKernels::commit(Stream&, ModelState& state, const Commit& commit) {
-    const float* status = commit.gradients + commit.status_offset;
-    const std::span<const float> gradients(commit.gradients, static_cast<std::size_t>(commit.elements));
-    StepOutcome& outcome = *commit.outcome;
-    outcome.loss_sum = static_cast<double>(word(status, StatusWord::loss_sum));
-    outcome.samples = static_cast<double>(word(status, StatusWord::samples));
-    outcome.wishes = wishes_in(status);
-    outcome.loss_finite = word(status, StatusWord::nonfinite) == 0 && std::isfinite(outcome.loss_sum);
-    outcome.gradients_finite = outcome.loss_finite && all_finite(gradients, threads_);
-    if (!outcome.finite()) return;
-    UpdateScalars scalars;
-    scalars.lr = commit.lr;
-    scalars.gradient_scale = 1.0 / outcome.samples;
-    scalars.update = commit.update;
-    state.apply(scalars, gradients);
-    state.update_buffers(gradients, *commit.statistics_offsets, std::llround(outcome.samples));
+void HostStepKernels::commit(Stream&, StepState* judged) {
+    const std::span<const float> gradients(parts_.gradients, static_cast<std::size_t>(parts_.elements));
+    // Where one is not finite, a device's sum of squares is not: that it is, is all that judging asks.
+    const double squares =
+        all_finite(gradients, parts_.threads) ? 0.0 : std::numeric_limits<double>::quiet_NaN();
+    judge_step(state_, parts_.scaling, parts_.gradients + parts_.status_offset, squares);
+    state_.clipped = 0;
+    state_.gradient_norm = 0;
+    if (state_.admitted != 0) {
+        const UpdateReport report =
+            parts_.state->apply({orders_.lr, state_.gradient_scale, state_.update}, gradients);
+        state_.clipped = report.clipped ? 1 : 0;
+        state_.gradient_norm = report.gradient_norm;
+        parts_.state->update_buffers(gradients, parts_.norms, std::llround(state_.samples));
+    }
+    *judged = state_;
 }
 
 }  // namespace trireme

@@ -50,19 +50,26 @@ void require_some_frozen(const std::string& pattern, std::size_t updated, std::s
     }
 }
 
-Updater updater_of(const layers::ModelGraph& graph, const GradBuckets& buckets, const OptimizerSpec& spec) {
+UpdateTable table_of(const layers::ModelGraph& graph, const GradBuckets& buckets, const OptimizerSpec& spec) {
     const std::vector<ParamSettings> all = param_settings(spec, graph);
-    std::vector<IndexRange> places;
-    std::vector<ParamSettings> settings;
+    UpdateTable table;
     for (layers::ParamId p : ids_by_name(graph)) {
-        // What is frozen is not in the table at all: no rule, momentum, decay or norm sees it.
-        if (!spec.frozen.empty() && matches_name(spec.frozen, graph.param(p).name)) continue;
         const ParamPlace& at = buckets.place(p);
-        places.push_back({at.offset, at.offset + at.elements});
-        settings.push_back(all[static_cast<std::size_t>(p)]);
+        const IndexRange range{at.offset, at.offset + at.elements};
+        // What is frozen is not among the places at all: no rule, momentum, decay or norm sees it.
+        if (!spec.frozen.empty() && matches_name(spec.frozen, graph.param(p).name)) {
+            table.frozen.push_back(range);
+            continue;
+        }
+        table.places.push_back(range);
+        table.settings.push_back(all[static_cast<std::size_t>(p)]);
     }
-    if (!spec.frozen.empty()) require_some_frozen(spec.frozen, places.size(), all.size());
-    return {spec, std::move(places), std::move(settings)};
+    if (!spec.frozen.empty()) require_some_frozen(spec.frozen, table.places.size(), all.size());
+    return table;
+}
+
+Updater updater_of(const OptimizerSpec& spec, UpdateTable table) {
+    return {spec, std::move(table.places), std::move(table.settings)};
 }
 
 std::span<float> whole(const Region& arena) {
@@ -78,7 +85,7 @@ ModelState::ModelState(const layers::ModelGraph& graph, const GradBuckets& bucke
       buckets_(&buckets),
       optimizer_(optimizer),
       state_names_(state_names(optimizer)),
-      updater_(updater_of(graph, buckets, optimizer)),
+      updater_(updater_of(optimizer, table_of(graph, buckets, optimizer))),
       device_(&device) {
     if (device.asynchronous()) stream_ = device.make_stream();
     const Bytes size = bytes_of(buckets.arena_elements(), DType::f32);
@@ -102,6 +109,15 @@ std::vector<const ModelState::Arena*> ModelState::arenas() const {
     if (buffers_.host.data() != nullptr) all.push_back(&buffers_);
     for (const Arena& state : states_) all.push_back(&state);
     return all;
+}
+
+float* ModelState::device_params() const { return whole(params_.on_device()).data(); }
+float* ModelState::device_state(std::size_t k) const { return whole(states_.at(k).on_device()).data(); }
+float* ModelState::device_buffers() const { return whole(buffers_.on_device()).data(); }
+
+void ModelState::change_on_device() {
+    ensure(!averaged_, "no update while the parameters hold their average");
+    stale_ = stream_ != nullptr;
 }
 
 void ModelState::fetch() const {
@@ -155,9 +171,7 @@ const float* ModelState::device_param(layers::ParamId p) const {
     return place(params_.on_device(), p).data();
 }
 
-const float* ModelState::device_buffer(layers::BufferId b) const {
-    return reinterpret_cast<const float*>(buffers_.on_device().data()) + offset_of(b);
-}
+const float* ModelState::device_buffer(layers::BufferId b) const { return device_buffers() + offset_of(b); }
 
 Bytes ModelState::optimizer_bytes() const {
     Bytes total{};
@@ -166,30 +180,42 @@ Bytes ModelState::optimizer_bytes() const {
 }
 
 UpdateReport ModelState::apply(const UpdateScalars& scalars, std::span<const float> gradients) {
-    ensure(!averaged_, "no update while the parameters hold their average");
+    change_on_device();
     std::array<std::span<float>, 3> state;  // no optimizer has more; nothing is allocated in a step
     for (std::size_t k = 0; k < states_.size(); ++k) state[k] = whole(states_[k].on_device());
     return updater_.apply(scalars, whole(params_.on_device()), gradients,
                           std::span(state).first(states_.size()), cpu::kernel_threads());
 }
 
-void ModelState::update_buffers(std::span<const float> statistics,
-                                std::span<const std::int64_t> offset_of_node, std::int64_t samples) {
+UpdateTable ModelState::update_table() const { return table_of(*graph_, *buckets_, optimizer_); }
+
+std::vector<RunningNorm> ModelState::running_norms(std::span<const std::int64_t> offset_of_node) const {
     ensure(offset_of_node.size() == graph_->nodes().size(), "each node has its place in the statistics");
+    std::vector<RunningNorm> norms;
     for (std::size_t n = 0; n < graph_->nodes().size(); ++n) {
         const layers::Node& node = graph_->nodes()[n];
-        const auto* norm = std::get_if<layers::BatchNorm>(&node.op);
-        if (norm == nullptr) continue;
-        const auto running = [&](std::size_t which) {
-            const layers::BufferId id = node.buffers.at(which);
-            return std::span(reinterpret_cast<float*>(buffers_.on_device().data()) + offset_of(id),
-                             buffer(id).size());
-        };
-        const std::span<float> mean = running(0);
-        const std::int64_t elements = graph_->tensor(node.inputs.front()).shape.elements().value;
-        const std::int64_t positions = elements / static_cast<std::int64_t>(mean.size());
-        update_running(statistics.subspan(static_cast<std::size_t>(offset_of_node[n]), 3 * mean.size()),
-                       static_cast<double>(samples * positions), norm->momentum, mean, running(1));
+        const auto* op = std::get_if<layers::BatchNorm>(&node.op);
+        if (op == nullptr) continue;
+        RunningNorm norm;
+        norm.statistics = offset_of_node[n];
+        norm.mean = offset_of(node.buffers.at(0));
+        norm.variance = offset_of(node.buffers.at(1));
+        norm.channels = graph_->buffer(node.buffers.at(0)).shape.elements().value;
+        norm.positions = graph_->tensor(node.inputs.front()).shape.elements().value / norm.channels;
+        norm.momentum = op->momentum;
+        norms.push_back(norm);
+    }
+    return norms;
+}
+
+void ModelState::update_buffers(std::span<const float> statistics, std::span<const RunningNorm> norms,
+                                std::int64_t samples) {
+    for (const RunningNorm& norm : norms) {
+        const auto channels = static_cast<std::size_t>(norm.channels);
+        const auto running = [&](std::int64_t at) { return std::span(device_buffers() + at, channels); };
+        update_running(statistics.subspan(static_cast<std::size_t>(norm.statistics), 3 * channels),
+                       static_cast<double>(samples * norm.positions), norm.momentum, running(norm.mean),
+                       running(norm.variance));
     }
 }
 

@@ -14,6 +14,7 @@
 
 #include "layers/graph.hpp"
 #include "runtime/device/device.hpp"
+#include "runtime/optim/running_statistics.hpp"
 #include "runtime/optim/updater.hpp"
 #include "runtime/plan/grad_buckets.hpp"
 
@@ -42,6 +43,13 @@ struct NamedTensor {
     std::span<float> values;
 };
 
+/// What an update walks over: places in the arenas, in name order.
+struct UpdateTable {
+    std::vector<IndexRange> places;
+    std::vector<ParamSettings> settings;
+    std::vector<IndexRange> frozen;  ///< of parameters that get no update
+};
+
 class ModelState {
   public:
     /// Throws ConfigError where a parameter group of `optimizer` has no parameter.
@@ -60,8 +68,13 @@ class ModelState {
     /// Where kernels find them: the same memory where the device is the host.
     [[nodiscard]] const float* device_param(layers::ParamId p) const;
     [[nodiscard]] const float* device_buffer(layers::BufferId b) const;
-    /// The values on the device have changed.
-    void changed_on_device() { stale_ = stream_ != nullptr; }
+    /// The arenas there: parameters (and state tensor `k`) laid out as the gradient buckets, and buffers.
+    /// Null where the network has no buffers.
+    [[nodiscard]] float* device_params() const;
+    [[nodiscard]] float* device_state(std::size_t k) const;
+    [[nodiscard]] float* device_buffers() const;
+    /// The values on the device are about to change.
+    void change_on_device();
     /// Brings the host's copy up to date. Waits for the device.
     void fetch() const;
     /// After the host's copy was written: carries all of it to the device.
@@ -78,10 +91,13 @@ class ModelState {
     /// Clips, and applies the optimizer to every parameter, each with its group's settings. `gradients`: the
     /// bucket arena, summed over all samples of the step. Runs on this thread's kernel threads.
     UpdateReport apply(const UpdateScalars& scalars, std::span<const float> gradients);
-    /// Updates the running statistics of every batch norm from a step's sums. `statistics` holds, for node n,
-    /// its statistics_of values from `offset_of_node[n]` on (ignored where it has none). `samples`: of the
-    /// step, of all ranks.
-    void update_buffers(std::span<const float> statistics, std::span<const std::int64_t> offset_of_node,
+    [[nodiscard]] UpdateTable update_table() const;
+    /// Every batch norm, where an arena holds, for node n, its statistics_of values from `offset_of_node[n]`
+    /// on (ignored where it has none).
+    [[nodiscard]] std::vector<RunningNorm> running_norms(std::span<const std::int64_t> offset_of_node) const;
+    /// Updates the running statistics of `norms` from a step's sums in `statistics`, the arena that they
+    /// name. `samples`: of the step, of all ranks.
+    void update_buffers(std::span<const float> statistics, std::span<const RunningNorm> norms,
                         std::int64_t samples);
     /// `const auto scope = state.with_ema();` around an evaluation: it sees the moving average of parameters.
     [[nodiscard]] AverageScope with_ema() { return AverageScope(*this); }

@@ -15,6 +15,16 @@
 
 namespace trireme {
 
+/// Where the running statistics of one batch norm lie: offsets in elements.
+struct RunningNorm {
+    std::int64_t statistics = 0;  ///< in the gradients: [3, channels]
+    std::int64_t mean = 0;        ///< in the buffers
+    std::int64_t variance = 0;
+    std::int64_t channels = 0;
+    std::int64_t positions = 0;  ///< values a sample gives a channel
+    double momentum = 0;
+};
+
 /// One channel: `sums` holds S0, S1 and S2, `stride` apart. The same arithmetic on CPU and GPU.
 constexpr void update_running_channel(const float* sums, std::int64_t stride, double values, double momentum,
                                       float& mean, float& variance) {

@@ -17,8 +17,10 @@ class StepGuard {
     /// True: commit the step. False: throw it away; parameters, optimizer state, running statistics, average
     /// and the count of updates stay, the sample cursor goes on. Throws NumericError under `stop`, and under
     /// `skip` when `most_in_a_row` steps came to nothing one after the other. `loss_finite`: as the status
-    /// words say. `gradients_finite`: whether all elements of the summed gradients are.
-    [[nodiscard]] bool admit(bool loss_finite, bool gradients_finite);
+    /// words say. `gradients_finite`: whether all elements of the summed gradients are. `scale_fell`: a
+    /// dynamic loss scale was above its least, and is lower in the next step; the step is then left out under
+    /// either policy, because that is how such a scale finds its height.
+    [[nodiscard]] bool admit(bool loss_finite, bool gradients_finite, bool scale_fell = false);
 
     [[nodiscard]] std::int64_t skipped() const { return skipped_; }
 

@@ -55,12 +55,18 @@ struct UpdateSettings {
 class UpdatePlan {
   public:
     /// `tensors`: where each parameter lies in the arenas, in name order; `settings` in the same order.
+    /// `watched`: what else of the gradients must be finite, though no rule reads it (statistics, gradients
+    /// of frozen parameters).
     UpdatePlan(const OptimizerSpec& spec, const std::vector<IndexRange>& tensors,
-               const std::vector<ParamSettings>& settings, const LossScaling& scaling);
+               const std::vector<ParamSettings>& settings, const LossScaling& scaling,
+               const std::vector<IndexRange>& watched = {});
 
     [[nodiscard]] const UpdateSettings& settings() const { return settings_; }
     [[nodiscard]] std::int64_t blocks() const { return blocks_; }
     [[nodiscard]] std::int64_t tensors() const { return tensors_; }
+    /// Watched ones included, which stand behind the others.
+    [[nodiscard]] std::int64_t all_blocks() const { return all_blocks_; }
+    [[nodiscard]] std::int64_t all_tensors() const { return all_tensors_; }
     /// Device memory that the update needs; the first image().size() bytes of it hold the image.
     [[nodiscard]] Bytes memory() const { return Bytes(memory_); }
     [[nodiscard]] std::span<const std::byte> image() const { return image_; }
@@ -68,15 +74,19 @@ class UpdatePlan {
     // Offsets in that memory.
     [[nodiscard]] std::int64_t block_table() const { return 0; }
     [[nodiscard]] std::int64_t tensor_table() const { return tensor_table_; }
-    [[nodiscard]] std::int64_t block_sums() const { return block_sums_; }              ///< double [blocks]
-    [[nodiscard]] std::int64_t weight_squares() const { return weight_squares_; }      ///< double [tensors]
-    [[nodiscard]] std::int64_t gradient_squares() const { return gradient_squares_; }  ///< double [tensors]
+    [[nodiscard]] std::int64_t block_sums() const { return block_sums_; }          ///< double [all blocks]
+    [[nodiscard]] std::int64_t weight_squares() const { return weight_squares_; }  ///< double [tensors]
+    [[nodiscard]] std::int64_t gradient_squares() const {
+        return gradient_squares_;
+    }                                                            ///< double [all tensors]
     [[nodiscard]] std::int64_t rates() const { return rates_; }  ///< UpdateRates [tensors]
 
   private:
     UpdateSettings settings_;
     std::int64_t blocks_ = 0;
     std::int64_t tensors_ = 0;
+    std::int64_t all_blocks_ = 0;
+    std::int64_t all_tensors_ = 0;
     std::int64_t tensor_table_ = 0;
     std::int64_t block_sums_ = 0;
     std::int64_t weight_squares_ = 0;

@@ -176,6 +176,22 @@ void Schedule::pin(std::int64_t change) {
     findings_.pinned += change;
 }
 
+void Schedule::allocated(const std::byte* memory, std::int64_t size) {
+    const std::lock_guard lock(mutex_);
+    size > 0 ? void(allocations_[memory] = size) : void(allocations_.erase(memory));
+}
+
+std::int64_t Schedule::rest_of(const void* memory) {
+    const std::lock_guard lock(mutex_);
+    const auto* at = static_cast<const std::byte*>(memory);
+    auto found = allocations_.upper_bound(at);
+    ensure(found != allocations_.begin(), "a kernel works on memory of the device");
+    --found;
+    const std::int64_t rest = found->first + found->second - at;
+    ensure(rest > 0, "a kernel works on memory of the device");
+    return rest;
+}
+
 Findings Schedule::findings() {
     const std::lock_guard lock(mutex_);
     return findings_;

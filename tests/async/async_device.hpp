@@ -76,6 +76,10 @@ class Schedule {
     [[nodiscard]] bool ask(std::size_t operation);
     void drain(std::size_t stream);
     void pin(std::int64_t change);
+    /// Device memory that is there; size 0: no longer.
+    void allocated(const std::byte* memory, std::int64_t size);
+    /// Bytes from here to the end of its allocation.
+    [[nodiscard]] std::int64_t rest_of(const void* memory);
     [[nodiscard]] Findings findings();
 
   private:
@@ -104,6 +108,7 @@ class Schedule {
     std::vector<Pending> pending_;
     std::map<std::thread::id, Clock> hosts_;  ///< what each thread has seen finished
     std::vector<std::size_t> open_;           ///< operations that others may still run beside
+    std::map<const std::byte*, std::int64_t> allocations_;
     Findings findings_;
 };
 
@@ -128,6 +133,7 @@ class AsyncStream final : public Stream {
     void record(Event& event) override;
     void wait(Event& event) override;
     void copy(std::byte* to, const std::byte* from, Bytes size) override;
+    [[nodiscard]] std::int64_t rest_of(const void* memory) { return schedule_.rest_of(memory); }
     void launch(std::string name, std::vector<Access> accesses, std::function<void()> run) {
         schedule_.launch(stream_, std::move(name), std::move(accesses), std::move(run));
     }
@@ -137,20 +143,32 @@ class AsyncStream final : public Stream {
     std::size_t stream_;
 };
 
+[[nodiscard]] inline AsyncStream& queue_of(Stream& stream) { return dynamic_cast<AsyncStream&>(stream); }
+
 class DeviceMemory final : public MemorySpace {
   public:
+    explicit DeviceMemory(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
     [[nodiscard]] MemoryKind kind() const override { return MemoryKind::device; }
     [[nodiscard]] std::string_view name() const override { return "asynchronous host"; }
-    [[nodiscard]] std::byte* allocate(Bytes size) override { return host_.allocate(size); }
-    void release(std::byte* memory, Bytes size) noexcept override { host_.release(memory, size); }
+    [[nodiscard]] std::byte* allocate(Bytes size) override {
+        std::byte* memory = host_.allocate(size);
+        schedule_->allocated(memory, size.value);
+        return memory;
+    }
+    void release(std::byte* memory, Bytes size) noexcept override {
+        schedule_->allocated(memory, 0);
+        host_.release(memory, size);
+    }
 
   private:
+    std::shared_ptr<Schedule> schedule_;
     HostMemory host_;
 };
 
 class AsyncDevice final : public Device {
   public:
-    explicit AsyncDevice(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
+    explicit AsyncDevice(const std::shared_ptr<Schedule>& schedule)
+        : schedule_(schedule), memory_(schedule) {}
     [[nodiscard]] std::string kind() const override { return "async"; }
     [[nodiscard]] std::string describe() const override { return "asynchronous host device"; }
     [[nodiscard]] MemorySpace& memory() override { return memory_; }

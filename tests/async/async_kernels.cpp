@@ -7,8 +7,6 @@
 namespace trireme::async {
 namespace {
 
-AsyncStream& queue_of(Stream& stream) { return dynamic_cast<AsyncStream&>(stream); }
-
 Access of(const void* memory, std::int64_t bytes, bool writes) {
     return {static_cast<const std::byte*>(memory), bytes, writes};
 }
@@ -118,6 +116,7 @@ class AsyncKernels final : public NodeKernels {
     /// The buffers of a launch are copied, as arguments of a kernel are.
     void launch(std::string_view pass, Stream& stream, const KernelBuffers& b, Touched touched, Pass run) {
         const LaunchContext context = b.context == nullptr ? LaunchContext{} : *b.context;
+        touched.reads(reinterpret_cast<const std::byte*>(context.loss_scale), sizeof(float));
         queue_of(stream).launch(fmt::format("{} {}", pass, name_), std::move(touched).list(),
                                 [this, run, context, buffers = b]() mutable {
                                     buffers.context = &context;
@@ -142,41 +141,6 @@ KernelOffer AsyncProvider::offer(const KernelRequest& request) const {
     KernelOffer offer = inner_->offer(request);
     if (offer.kernels == nullptr) return offer;
     return {std::make_unique<AsyncKernels>(std::move(offer.kernels), request, streams_.make_stream()), ""};
-}
-
-void AsyncStepKernels::record_loss(Stream& stream, const LossRecord& record) {
-    constexpr auto words = static_cast<std::int64_t>(StatusWord::count);
-    queue_of(stream).launch(
-        "record-loss", {of(record.losses, record.samples * 4, false), of(record.status, words * 4, true)},
-        [this, record] { host_.record_loss(at_once_, record); });
-}
-
-void AsyncStepKernels::clear(Stream& stream, float* gradients, std::int64_t elements, float* status,
-                             const Wishes& wishes) {
-    queue_of(stream).launch("clear-gradients", {of(gradients, elements * 4, true)},
-                            [=, this] { host_.clear(at_once_, gradients, elements, status, wishes); });
-}
-
-void AsyncStepKernels::add(Stream& stream, const InPlaceSum& sum) {
-    const std::int64_t bytes = sum.elements * size_of(sum.dtype);
-    queue_of(stream).launch("add", {of(sum.from, bytes, false), of(sum.to, bytes, true)},
-                            [=, this] { host_.add(at_once_, sum); });
-}
-
-void AsyncStepKernels::commit(Stream& stream, ModelState& state, const Commit& commit) {
-    std::vector<Access> accesses{of(commit.gradients, commit.elements * 4, false),
-                                 of(commit.outcome, sizeof(StepOutcome), true)};
-    const layers::ModelGraph& graph = state.graph();
-    for (std::size_t p = 0; p < graph.params().size(); ++p) {
-        accesses.push_back(of(state.device_param(static_cast<layers::ParamId>(p)),
-                              graph.params()[p].shape.elements().value * 4, true));
-    }
-    for (std::size_t b = 0; b < graph.buffers().size(); ++b) {
-        accesses.push_back(of(state.device_buffer(static_cast<layers::BufferId>(b)),
-                              graph.buffers()[b].shape.elements().value * 4, true));
-    }
-    queue_of(stream).launch("commit", std::move(accesses),
-                            [=, this, &state] { host_.commit(at_once_, state, commit); });
 }
 
 }  // namespace trireme::async

@@ -6,8 +6,6 @@
 #include <string>
 
 #include "runtime/available_backends.hpp"
-#include "runtime/device/cpu/cpu_device.hpp"
-#include "runtime/exec/step_kernels.hpp"
 #include "tests/async/async_device.hpp"
 
 namespace trireme::async {
@@ -23,19 +21,6 @@ class AsyncProvider final : public KernelProvider {
   private:
     std::unique_ptr<KernelProvider> inner_;
     Device& streams_;
-};
-
-class AsyncStepKernels final : public StepKernels {
-  public:
-    void record_loss(Stream& stream, const LossRecord& record) override;
-    void clear(Stream& stream, float* gradients, std::int64_t elements, float* status,
-               const Wishes& wishes) override;
-    void add(Stream& stream, const InPlaceSum& sum) override;
-    void commit(Stream& stream, ModelState& state, const Commit& commit) override;
-
-  private:
-    HostStepKernels host_{1};
-    CpuStream at_once_;
 };
 
 }  // namespace trireme::async

@@ -8,32 +8,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "runtime/kernels/cuda/nodes/own_kernels.hpp"
-#include "runtime/kernels/reference/reference_provider.hpp"
 #include "tests/async/async_kernels.hpp"
-#include "tests/hostrun/host_cublaslt.hpp"
+#include "tests/async/async_launch.hpp"
+#include "tests/hostrun/host_backend.hpp"
 #include "tests/multirank/ranks.hpp"
 #include "tests/multirank/training_run.hpp"
 
 namespace trireme::async {
 namespace {
-
-/// Products as steps for cuBLASLt, our own bodies, and for convolutions, which are a library's, the
-/// reference.
-std::vector<std::unique_ptr<KernelProvider>> bodies() {
-    std::vector<std::unique_ptr<KernelProvider>> providers;
-    providers.push_back(std::make_unique<hostrun::HostCublaslt>());
-    providers.push_back(std::make_unique<cuda::OwnProvider<hostrun::HostLaunch>>(DeviceModel{}));
-    providers.push_back(std::make_unique<ReferenceProvider>());
-    return providers;
-}
-
-Backend at_once() {
-    Backend backend;
-    backend.device = std::make_unique<hostrun::HostRunDevice>();
-    backend.providers = bodies();
-    return backend;
-}
 
 /// The asynchronous device of each rank, and where its inner kernels run.
 class Ranks {
@@ -48,9 +30,9 @@ class Ranks {
     [[nodiscard]] Backend backend(int rank) {
         Backend backend;
         backend.device = std::make_unique<AsyncDevice>(schedules_[static_cast<std::size_t>(rank)]);
-        for (auto& inner : bodies())
+        for (auto& inner : hostrun::host_run_providers())
             backend.providers.push_back(std::make_unique<AsyncProvider>(std::move(inner), inner_device_));
-        backend.step_kernels = std::make_unique<AsyncStepKernels>();
+        backend.step_kernels = hostrun::device_step_kernels<AsyncLaunch>;
         return backend;
     }
     [[nodiscard]] Findings findings(int rank) {
@@ -80,7 +62,7 @@ class Async : public TrainingTest {
         return list;
     }
     static std::vector<std::string> plain(RunSetup setup) {
-        setup.backend = [](int) { return at_once(); };
+        setup.backend = [](int) { return hostrun::host_run_backend(); };
         return traces(run(setup));
     }
     static std::vector<std::string> asynchronous(RunSetup setup, Ranks& ranks) {
@@ -139,7 +121,7 @@ std::vector<float> predicted(Backend backend) {
     parts.plan = &plan;
     parts.state = &state;
     parts.device = backend.device.get();
-    parts.step_kernels = backend.step_kernels.get();
+    parts.step_kernels = backend.step_kernels;
     parts.comm = world.front().get();
     parts.eval_batch = 4;
     Executor executor(parts);
@@ -157,12 +139,44 @@ std::vector<float> predicted(Backend backend) {
 }
 
 TEST_F(Async, PredictionsComeBackToTheHost) {
-    const std::vector<float> wanted = predicted(at_once());
+    const std::vector<float> wanted = predicted(hostrun::host_run_backend());
     EXPECT_EQ(wanted.size(), 3U * 5 + 3);
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         Ranks ranks(1, seed, {});
         EXPECT_EQ(predicted(ranks.backend(0)), wanted) << "seed " << seed;
         EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
+    }
+}
+
+/// A host that runs ahead of the device gives the next orders while a step's are still under way.
+TEST_F(Async, OrdersAreNotOverwrittenUnderWay) {
+    const layers::ModelGraph graph = test::tiny_convnet_fused();
+    const GradBuckets buckets(graph, Bytes(2048));
+    const auto words = static_cast<std::int64_t>(StatusWord::count);
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        Ranks ranks(1, seed, {});
+        const Backend backend = ranks.backend(0);
+        Device& device = *backend.device;
+        ModelState state(graph, buckets, OptimizerSpec{}, device);
+        const Region gradients(device.memory(), bytes_of(buckets.arena_elements(), DType::f32));
+        StepParts parts;
+        parts.device = &device;
+        parts.state = &state;
+        parts.gradients = reinterpret_cast<const float*>(gradients.data());
+        parts.elements = buckets.arena_elements().value;
+        parts.status_offset = buckets.status_offset();
+        const auto kernels = backend.step_kernels(parts);
+        constexpr int steps = 8;
+        const Region status(device.memory(), bytes_of(Elements(steps * words), DType::f32));
+        auto* told = reinterpret_cast<float*>(status.data());
+        const auto stream = device.make_stream();
+        for (int s = 0; s < steps; ++s) {
+            kernels->begin(*stream, {.stop_wish = static_cast<float>(s)});
+            kernels->clear(*stream, told + s * words, words, told + s * words);
+        }
+        stream->synchronize();
+        for (int s = 0; s < steps; ++s)
+            EXPECT_EQ(told[s * words + static_cast<int>(StatusWord::stop)], static_cast<float>(s));
     }
 }
 
@@ -185,7 +199,7 @@ TEST_F(Async, UnwindingWaitsForWhatIsInFlight) {
             parts.plan = &plan;
             parts.state = &state;
             parts.device = backend.device.get();
-            parts.step_kernels = backend.step_kernels.get();
+            parts.step_kernels = backend.step_kernels;
             parts.comm = &comm;
             parts.guard = &guard;
             Executor executor(parts);

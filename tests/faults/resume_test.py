@@ -139,6 +139,17 @@ class ResumeTest(CliTest):
         done = self.train("run", "--precision.compute", "bf16")
         self.assertIn("saved with precision \"fp32\", now \"bf16\"", done.err)
 
+    def test_a_dynamic_loss_scale_goes_on_where_it_was(self):
+        scaled = ("--precision.compute", "bf16", "--precision.loss_scale", "dynamic", "--optimizer.name", "adamw",
+                  "--optimizer.momentum", 0)
+        self.train("whole", *scaled)
+        self.train("parts", *scaled, "--job.stop_at", 7)
+        meta = json.loads(run("checkpoint", "show", self.folder / "parts", "--json").out)["meta"]
+        self.assertEqual((float(meta["loss_scale"]), int(meta["good_in_a_row"])), (65536, 7))
+        self.train("parts", *scaled)
+        self.assertEqual(self.hashes("parts"), self.hashes("whole"))  # the scale and its count are part of the state
+        self.assertEqual(self.summary("parts")["loss_scale"], 65536)
+
     def test_checkpoint_of_another_seed_or_batch_is_refused(self):
         self.train("run", "--job.stop_at", 5)
         self.expect(run("train", self.job(), "--job.output", self.folder / "run", *MOMENTUM, "--job.seed", 9), 2, "job.seed = 0, the job says 9")

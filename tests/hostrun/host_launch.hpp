@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <mutex>
 #include <numeric>
 #include <set>
 #include <string>
@@ -22,14 +23,17 @@ namespace trireme::hostrun {
 /// "Map<TanhOf>".
 [[nodiscard]] std::string kernel_name(const std::type_info& body);
 
-/// What has been run, for the last line of the test program and for the table of the documentation.
+/// What has been run, for the last line of the test program and for the table of the documentation. Ranks
+/// that are threads launch side by side.
 struct Census {
+    std::mutex mutex;
     std::set<std::type_index> seen;
     std::set<std::string> kernels;
     std::int64_t launches = 0;
     std::int64_t cases = 0;
 
     void count(const std::type_info& body) {
+        const std::lock_guard lock(mutex);
         ++launches;
         if (seen.insert(std::type_index(body)).second) kernels.insert(kernel_name(body));
     }

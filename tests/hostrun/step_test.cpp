@@ -224,6 +224,40 @@ TEST(Update, LeavesOutBadSteps) {
     }
 }
 
+/// What no rule updates must be finite, and stays out of the norm.
+TEST(Update, WatchesTheRestOfTheGradients) {
+    const OptimizerSpec spec{.name = "sgd", .clip = 0.1};
+    const std::vector<IndexRange> updated{{0, 5000}};
+    const std::vector<IndexRange> watched{{5008, 5011}, {5024, 10000}};
+    const UpdatePlan plan(spec, updated, {ParamSettings{}}, {}, watched);
+    const UpdatePlan alone(spec, updated, {ParamSettings{}}, {});
+    const std::vector<float> sound = random_floats("gradients", 10000);
+    const auto judged = [&](const UpdatePlan& by, const std::vector<float>& gradients) {
+        std::vector<std::byte> tables(static_cast<std::size_t>(by.memory().value), std::byte{0xff});
+        std::memcpy(tables.data(), by.image().data(), by.image().size());
+        std::vector<float> weights(5000, 1.0F);
+        const StepOrders orders{.lr = 0.1};
+        StepState state;
+        const std::vector<float> status = status_of(8);
+        HostStream stream(Order::scattered);
+        Launches::update(stream, by, {tables.data(), &orders, status.data(), &state},
+                         {.weights = weights.data(), .gradients = gradients.data()});
+        ++census().cases;
+        return state;
+    };
+    EXPECT_EQ(judged(plan, sound).admitted, 1);
+    EXPECT_EQ(judged(plan, sound).gradient_norm, judged(alone, sound).gradient_norm);
+    for (const std::size_t at : {5008U, 5010U, 5024U, 9999U}) {
+        std::vector<float> gradients = sound;
+        gradients[at] = INFINITY;
+        EXPECT_EQ(judged(plan, gradients).admitted, 0) << at;
+        EXPECT_EQ(judged(alone, gradients).admitted, 1);
+    }
+    std::vector<float> between = sound;
+    between[5000] = INFINITY;  // belongs to nobody
+    EXPECT_EQ(judged(plan, between).admitted, 1);
+}
+
 TEST(Update, OfNothing) {
     OptimizerSpec spec;
     const UpdatePlan plan(spec, {}, {}, {});
@@ -332,7 +366,7 @@ TEST(RecordLoss, AddsSamplesAndWishes) {
 }
 
 TEST(RunningStatistics, AreTheCpusBitForBit) {
-    std::vector<cuda::RunningNorm> norms;
+    std::vector<RunningNorm> norms;
     std::int64_t statistics = 0;
     std::int64_t buffers = 0;
     for (const std::int64_t channels : {1, 255, 256, 257, 1031}) {
@@ -354,7 +388,7 @@ TEST(RunningStatistics, AreTheCpusBitForBit) {
     EXPECT_TRUE(same_bits(running, cpu)) << "a step that is not admitted";
     judged.admitted = 1;
     launch();
-    for (const cuda::RunningNorm& n : norms) {
+    for (const RunningNorm& n : norms) {
         const auto channels = static_cast<std::size_t>(n.channels);
         update_running(std::span(gradients).subspan(static_cast<std::size_t>(n.statistics), 3 * channels),
                        32 * 49, n.momentum,

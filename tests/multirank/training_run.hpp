@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -32,9 +33,11 @@ struct StepRecord {
     std::vector<float> gradients;  ///< the bucket arena after the step, of rank 0
     double loss_sum = 0;
     std::int64_t samples = 0;
-    std::string state_sha256;    ///< after the step, of rank 0
-    int told_to_save = 0;        ///< ranks to which the step brought the wish for a checkpoint
-    int told_to_stop = 0;        ///< and the wish to stop
+    std::string state_sha256;  ///< after the step, of rank 0
+    int told_to_save = 0;      ///< ranks to which the step brought the wish for a checkpoint
+    int told_to_stop = 0;      ///< and the wish to stop
+    bool skipped = false;
+    float loss_scale = 1;        ///< of the next step
     std::vector<float> running;  ///< mean and variance of the first batch norm, if there is one
 };
 
@@ -53,6 +56,11 @@ struct RunSetup {
     /// The rank whose clock asks for a checkpoint in step 1, and which is asked to stop in step 2.
     int wisher = -1;
     bool text = false;  ///< windows of a text instead of images
+    OptimizerSpec optimizer = {.momentum = 0.9};
+    LossScaling loss_scaling = {};
+    NanPolicy nan = NanPolicy::stop;
+    /// The step in which the first image of rank 0 has a value that is no number.
+    std::int64_t spoilt_step = -1;
     /// A back end of the test's own for a rank; empty: that of `device`.
     std::function<Backend(int rank)> backend = {};
 };
@@ -129,19 +137,18 @@ class TrainingTest : public testing::Test {
         spec.virtual_shards = setup.virtual_shards;
         const ParallelPlan plan(selection, spec, setup.ranks, data.split("train").samples);
         verify(plan);
-        OptimizerSpec optimizer;
-        optimizer.momentum = 0.9;
-        ModelState state(graph, plan.buckets(), optimizer, *backend.device);
+        ModelState state(graph, plan.buckets(), setup.optimizer, *backend.device);
         state.initialise(3);
-        StepGuard guard(NanPolicy::stop);
+        StepGuard guard(setup.nan);
         ExecutorParts parts;
         parts.seed = 5;
+        parts.loss_scaling = setup.loss_scaling;
         parts.guard = &guard;
         parts.plan = &plan;
         parts.rank = comm.rank();
         parts.state = &state;
         parts.device = backend.device.get();
-        parts.step_kernels = backend.step_kernels.get();
+        parts.step_kernels = backend.step_kernels;
         parts.comm = &comm;
         Executor executor(parts);
         io::LoaderOptions options;
@@ -153,9 +160,14 @@ class TrainingTest : public testing::Test {
             StepInputs inputs;
             inputs.kind = last ? StepKind::short_last : StepKind::full;
             inputs.batch = {batch.x_bytes(), batch.y_bytes(), batch.samples()};
+            std::vector<float> spoilt;
+            if (s == setup.spoilt_step && comm.rank() == 0) {
+                spoilt.assign(batch.x().begin(), batch.x().end());
+                spoilt.front() = std::numeric_limits<float>::quiet_NaN();
+                inputs.batch.x = std::as_bytes(std::span(spoilt));
+            }
             inputs.step = s;
             inputs.lr = setup.lr;
-            inputs.update = s + 1;
             inputs.deadline = Deadline::in_seconds(60);
             inputs.save_wish = s == 1 && comm.rank() == setup.wisher;
             inputs.stop_wish = s == 2 && comm.rank() == setup.wisher;
@@ -169,6 +181,8 @@ class TrainingTest : public testing::Test {
             record.y.insert(record.y.end(), batch.y().begin(), batch.y().end());
             if (comm.rank() != 0) continue;
             record.gradients.assign(executor.gradients().begin(), executor.gradients().end());
+            record.skipped = report.skipped;
+            record.loss_scale = report.loss_scale;
             record.loss_sum = report.loss_sum;
             record.samples = report.samples;
             record.state_sha256 = state.state_sha256("");

@@ -1,21 +1,13 @@
 #include "runtime/kernels/cuda/device_launch.cuh"
-#include "runtime/kernels/cuda/nodes/step.hpp"
+#include "runtime/kernels/cuda/nodes/device_step_kernels.hpp"
 #include "runtime/kernels/cuda/step_kernels.hpp"
 
 namespace trireme::cuda {
 
 using Launches = StepLaunches<DeviceLaunch>;
 
-void add_in_place(Stream& stream, const InPlaceSum& sum) { Launches::add_in_place(stream, sum); }
-void clear(Stream& stream, float* values, std::int64_t elements) {
-    Launches::clear(stream, values, elements);
-}
-void record_loss(Stream& stream, const RecordLoss& record) { Launches::record_loss(stream, record); }
-void update(Stream& stream, const UpdatePlan& plan, const UpdateMemory& memory, const UpdateArenas& arenas) {
-    Launches::update(stream, plan, memory, arenas);
-}
-void update_running(Stream& stream, std::int64_t norms, const UpdateRunning& update) {
-    Launches::update_running(stream, norms, update);
+std::unique_ptr<StepKernels> make_step_kernels(const StepParts& parts) {
+    return std::make_unique<DeviceStepKernels<DeviceLaunch>>(parts);
 }
 void exchange(Stream& stream, float* a, float* b, std::int64_t elements) {
     Launches::exchange(stream, a, b, elements);

@@ -5,8 +5,10 @@
 // update_running). A loss sum is formed in fp64 in another order than on the CPU.
 #pragma once
 
+#include <memory>
+
 #include "runtime/device/device.hpp"
-#include "runtime/exec/in_place_sum.hpp"
+#include "runtime/exec/step_kernels.hpp"
 #include "runtime/kernels/cuda/bodies/update.hpp"
 
 namespace trireme::cuda {
@@ -26,15 +28,9 @@ struct WeightShape {
     std::int64_t kernel[2] = {1, 1};
 };
 
-/// to[i] += from[i]; 16-bit values are added in fp32 and rounded once.
-void add_in_place(Stream& stream, const InPlaceSum& sum);
-void clear(Stream& stream, float* values, std::int64_t elements);
-/// Status words of a launch's losses (RecordLoss).
-void record_loss(Stream& stream, const RecordLoss& record);
-/// Judges the step and commits it: parameters, optimizer state, moving average, counters and loss scale.
-void update(Stream& stream, const UpdatePlan& plan, const UpdateMemory& memory, const UpdateArenas& arenas);
-/// Running statistics of `norms` batch norms, after update() has judged the step.
-void update_running(Stream& stream, std::int64_t norms, const UpdateRunning& update);
+/// What the executor does with a step: StepLaunches behind its interface.
+[[nodiscard]] std::unique_ptr<StepKernels> make_step_kernels(const StepParts& parts);
+
 /// The values of `a` and `b` change places.
 void exchange(Stream& stream, float* a, float* b, std::int64_t elements);
 

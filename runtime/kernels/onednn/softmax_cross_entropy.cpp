@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/core/error.hpp"
+#include "runtime/kernels/loss_gradient.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
 #include "runtime/kernels/onednn/vector_loops.hpp"
 #include "runtime/kernels/onednn/vector_math.hpp"
@@ -67,11 +68,12 @@ class SoftmaxCrossEntropyKernels final : public OnednnKernels {
     void backward_input(Stream&, const KernelBuffers& b) override {
         const float* logits = floats(b.inputs[0]);
         float* gradient = floats(b.d_inputs[0]);
+        const float share = loss_gradient(b) / static_cast<float>(positions_);
         cpu::parallel_ranges(workers_, rows_, [&](int, std::int64_t begin, std::int64_t end) {
             run_vectors(
                 vectors_, [&]() __attribute__((always_inline)) {
                     for (std::int64_t row = begin; row < end; ++row) {
-                        write_gradient(logits + row * classes_, label(b.inputs[1], row),
+                        write_gradient(logits + row * classes_, label(b.inputs[1], row), share,
                                        gradient + row * classes_);
                     }
                 });
@@ -116,9 +118,9 @@ class SoftmaxCrossEntropyKernels final : public OnednnKernels {
                smoothing_ * (sum_below(x, classes_, largest) / static_cast<float>(classes_));
     }
 
-    [[gnu::always_inline]] void write_gradient(const float* x, std::int64_t label, float* gradient) const {
+    [[gnu::always_inline]] void write_gradient(const float* x, std::int64_t label, float share,
+                                               float* gradient) const {
         const float largest = largest_of(x, classes_);
-        const auto share = 1.0F / static_cast<float>(positions_);
         std::copy(x, x + classes_, gradient);
         const float scale = share / exponentiate(gradient, classes_, largest);
         const float everywhere = share * smoothing_ / static_cast<float>(classes_);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/core/error.hpp"
+#include "runtime/kernels/loss_gradient.hpp"
 #include "runtime/kernels/onednn/node_kernels.hpp"
 
 namespace trireme::onednn {
@@ -63,9 +64,10 @@ class VectorLossKernels final : public OnednnKernels {
         const float* target = floats(b.inputs[1]);
         float* d_x = floats(b.d_inputs[0]);
         const auto n = static_cast<float>(outputs_);
+        const float scale = loss_gradient(b);
         cpu::parallel_ranges(workers_, rows_, [&](int, std::int64_t begin, std::int64_t end) {
             for (std::int64_t i = begin * outputs_; i < end * outputs_; ++i) {
-                d_x[i] = Rule::slope(x[i], target[i]) / n;
+                d_x[i] = Rule::slope(x[i], target[i]) / n * scale;
             }
         });
     }

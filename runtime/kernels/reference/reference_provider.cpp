@@ -7,6 +7,7 @@
 #include "runtime/core/bfloat16.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/core/float16.hpp"
+#include "runtime/kernels/loss_gradient.hpp"
 
 namespace trireme {
 namespace {
@@ -188,7 +189,7 @@ class ReferenceKernels final : public NodeKernels {
         io.output = output;
         const std::span<double> d_output = scratch.take(output_size_);
         if (layers::is_loss(op_)) {
-            std::fill(d_output.begin(), d_output.end(), 1.0);
+            std::fill(d_output.begin(), d_output.end(), static_cast<double>(loss_gradient(b)));
         } else {
             widen(b.d_output, output_type_, d_output);
         }

@@ -73,7 +73,6 @@ std::vector<double> train(const nlohmann::json& curve, std::uint64_t moved, doub
                         spec.batch};
         inputs.step = step;
         inputs.lr = curve.at("lr").get<double>();
-        inputs.update = step + 1;
         inputs.deadline = Deadline::in_seconds(60);
         const StepReport report = executor.step(inputs);
         losses.push_back(report.loss_sum / static_cast<double>(report.samples));

@@ -85,7 +85,7 @@ TEST_F(ModelStateTest, UpdatesBuffersFromAStepsSums) {
     ASSERT_EQ(graph_.nodes().size(), offsets.size());
     const std::string before = state.state_sha256("");
     const std::string parameters = state.params_sha256();
-    state.update_buffers(statistics, offsets, 2);
+    state.update_buffers(statistics, state.running_norms(offsets), 2);
     EXPECT_EQ(copy(state.buffer(0)), (std::vector<float>{0, 0.5F, 1}));
     EXPECT_EQ(copy(state.buffer(1)), (std::vector<float>{1, 1.5F, 2}));
     EXPECT_NE(state.state_sha256(""), before);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,7 +20,7 @@ class Stepper {
     static constexpr std::int64_t batch = 24;
 
     Stepper(const layers::ModelGraph& graph, const std::string& device, int threads,
-            std::int64_t microbatches)
+            std::int64_t microbatches, const LossScaling& loss_scaling = {})
         : graph_(graph),
           backend_(make_backend(device, threads)),
           selection_(graph_, backend_.providers, SelectionOptions{.threads = threads}),
@@ -39,21 +40,25 @@ class Stepper {
         parts.device = backend_.device.get();
         parts.comm = world_.front().get();
         parts.guard = &guard_;
+        parts.loss_scaling = loss_scaling;
         executor_ = std::make_unique<Executor>(parts);
     }
     ~Stepper() { world_.front()->finish(Deadline::in_seconds(60)); }
 
-    void step() {
+    StepReport step() {
         StepInputs inputs;
         const bool symbols = graph_.tensor(graph_.input()).dtype == DType::i32;
         inputs.batch = {symbols ? std::as_bytes(std::span(symbols_)) : std::as_bytes(std::span(x_)),
                         std::as_bytes(std::span(y_)), batch};
         inputs.step = steps_++;
-        inputs.update = steps_;
         inputs.lr = 0.01;
         inputs.deadline = Deadline::in_seconds(60);
-        (void)executor_->step(inputs);
+        return executor_->step(inputs);
     }
+    /// From here on each step has an image with a value that is no number.
+    void spoil() { x_[0] = std::numeric_limits<float>::quiet_NaN(); }
+    [[nodiscard]] Executor& executor() { return *executor_; }
+    [[nodiscard]] const StepGuard& guard() const { return guard_; }
 
     /// Gradients of the last step, in the order of the buckets.
     [[nodiscard]] std::span<const float> gradients() const { return executor_->gradients(); }

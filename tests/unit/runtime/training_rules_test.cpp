@@ -68,6 +68,19 @@ TEST(StepGuard, GivesUpWhenNothingPasses) {
     EXPECT_THROW((void)guard.admit(false, false), NumericError);
 }
 
+TEST(StepGuard, LeavesStepsOutUnderEitherPolicyWhileALossScaleFalls) {
+    for (const NanPolicy policy : {NanPolicy::stop, NanPolicy::skip}) {
+        StepGuard guard(policy);
+        EXPECT_FALSE(guard.admit(true, false, /*scale_fell=*/true));
+        EXPECT_FALSE(guard.admit(false, false, true));
+        EXPECT_TRUE(guard.admit(true, true));
+        EXPECT_EQ(guard.skipped(), 2);
+    }
+    StepGuard guard(NanPolicy::stop);
+    EXPECT_FALSE(guard.admit(true, false, true));
+    EXPECT_THROW((void)guard.admit(true, false, false), NumericError);  // at its least
+}
+
 TEST(RunningStatistics, PoolsLeavesOfUnequalSizes) {
     // Two leaves of 3 and 1 values of one channel: {1, 2, 6} and {5}.
     const std::vector<double> first{1, 2, 6};

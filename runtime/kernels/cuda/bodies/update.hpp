@@ -8,7 +8,8 @@
 //   LambMoments     lamb: moments, and the squares of r; AddBlocks; LambTrust
 //   ApplyUpdate     the rule, and the moving average
 //
-// A gradient that is not finite makes its sum of squares so, and with it the step is judged. Everything that
+// A gradient that is not finite makes its sum of squares so, and with it the step is judged; what else of the
+// gradients must be finite is summed with them, and stays out of the norm. Everything that
 // changes parameters or state reads that judgement from device memory and does nothing where a step is not
 // admitted.
 #pragma once
@@ -127,7 +128,8 @@ struct PrepareUpdate {
     static constexpr int threads = 256;
 
     UpdateSettings settings;
-    std::int64_t count;  ///< of tensors
+    std::int64_t count;    ///< of tensors
+    std::int64_t watched;  ///< of those behind them that must be finite and are not updated
     const UpdateTensor* tensors;
     const StepOrders* orders;
     const float* status;
@@ -151,7 +153,9 @@ struct PrepareUpdate {
     TRIREME_HD void judge() const {
         double squares = 0;
         for (std::int64_t i = 0; i < count; ++i) squares += gradient_squares[i];
-        judge_step(*state, settings.scaling, status, squares);
+        double all = squares;
+        for (std::int64_t i = count; i < count + watched; ++i) all += gradient_squares[i];
+        judge_step(*state, settings.scaling, status, all);
         state->clipped = 0;
         state->gradient_norm = 0;
         if (settings.clip <= 0 || state->admitted == 0) return;
@@ -273,16 +277,6 @@ struct ApplyUpdate {
                 return rules::lamb_element(own.adam, w, m, v);
         }
     }
-};
-
-/// Where the running statistics of one batch norm lie: offsets in elements.
-struct RunningNorm {
-    std::int64_t statistics = 0;  ///< in the gradients: [3, channels]
-    std::int64_t mean = 0;        ///< in the buffers
-    std::int64_t variance = 0;
-    std::int64_t channels = 0;
-    std::int64_t positions = 0;  ///< values a sample gives a channel
-    double momentum = 0;
 };
 
 /// Index: a batch norm. After the step has been judged.

@@ -35,18 +35,21 @@ class StepLaunches {
         const Tables tables(plan, memory);
         const UpdateSettings& settings = plan.settings();
         const bool lamb = settings.rule == UpdateRule::lamb;
-        sum_blocks(stream, plan, tables, Squares{arenas.gradients}, tables.gradient_squares);
+        sum_blocks(stream, plan.all_blocks(), plan.all_tensors(), tables, Squares{arenas.gradients},
+                   tables.gradient_squares);
+        const auto sum_updated = [&](const auto& terms, double* sums) {
+            sum_blocks(stream, plan.blocks(), plan.tensors(), tables, terms, sums);
+        };
         if (lamb || settings.rule == UpdateRule::lars)
-            sum_blocks(stream, plan, tables, Squares{arenas.weights}, tables.weight_squares);
-        Launch::blocks(
-            stream, 1, PrepareUpdate::threads,
-            PrepareUpdate{settings, plan.tensors(), tables.tensors, memory.orders, memory.status,
-                          tables.gradient_squares, tables.weight_squares, memory.state, tables.rates});
+            sum_updated(Squares{arenas.weights}, tables.weight_squares);
+        Launch::blocks(stream, 1, PrepareUpdate::threads,
+                       PrepareUpdate{settings, plan.tensors(), plan.all_tensors() - plan.tensors(),
+                                     tables.tensors, memory.orders, memory.status, tables.gradient_squares,
+                                     tables.weight_squares, memory.state, tables.rates});
         if (lamb) {
-            sum_blocks(stream, plan, tables,
-                       LambMoments{memory.state, tables.rates, arenas.weights, arenas.gradients, arenas.first,
-                                   arenas.second},
-                       tables.gradient_squares);
+            sum_updated(LambMoments{memory.state, tables.rates, arenas.weights, arenas.gradients,
+                                    arenas.first, arenas.second},
+                        tables.gradient_squares);
             Launch::each(stream, plan.tensors(),
                          LambTrust{settings, tables.tensors, memory.state, tables.gradient_squares,
                                    tables.weight_squares, tables.rates});
@@ -110,11 +113,11 @@ class StepLaunches {
     };
 
     template <class Terms>
-    static void sum_blocks(Stream& stream, const UpdatePlan& plan, const Tables& tables, const Terms& terms,
-                           double* sums) {
-        Launch::blocks(stream, BlockSums<Terms>::groups(plan.blocks()), BlockSums<Terms>::threads,
-                       BlockSums<Terms>{tables.blocks, plan.blocks(), terms, tables.block_sums});
-        Launch::blocks(stream, plan.tensors(), AddBlocks::threads,
+    static void sum_blocks(Stream& stream, std::int64_t blocks, std::int64_t tensors, const Tables& tables,
+                           const Terms& terms, double* sums) {
+        Launch::blocks(stream, BlockSums<Terms>::groups(blocks), BlockSums<Terms>::threads,
+                       BlockSums<Terms>{tables.blocks, blocks, terms, tables.block_sums});
+        Launch::blocks(stream, tensors, AddBlocks::threads,
                        AddBlocks{tables.tensors, tables.block_sums, sums});
     }
     template <class Body>
