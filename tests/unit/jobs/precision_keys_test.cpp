@@ -60,5 +60,17 @@ TEST_F(PrecisionKeysTest, GradientsInFp32NeedNone) {
         EXPECT_THAT(mistakes(text), HasSubstr("is for precision.compute = fp16 (or bf16)"));
 }
 
+/// What a device computes in is asked of it, where it is not known yet.
+TEST_F(PrecisionKeysTest, FormatsOfGpusAreForGpus) {
+    EXPECT_TRUE(scaling("compute = fp16\n").dynamic);
+    EXPECT_FALSE(scaling("compute = tf32\n").scales());
+    for (const char* format : {"fp16", "tf32"}) {
+        for (const char* device : {"cpu", "reference"}) {
+            EXPECT_THAT(mistakes(std::string("compute = ") + format + "\n[job]\ndevice = " + device + "\n"),
+                        HasSubstr("are formats of graphics processors"));
+        }
+    }
+}
+
 }  // namespace
 }  // namespace trireme::jobs
