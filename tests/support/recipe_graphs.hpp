@@ -29,7 +29,7 @@ struct RecipeGraphs {
     std::map<std::string, cudnn::ConvGeometry> normalized;
 };
 
-/// On one rank and on eight, in training and evaluation, fast, and leaf by leaf in canonical mode.
+/// In training and evaluation on one rank, and leaf by leaf in canonical mode.
 [[nodiscard]] RecipeGraphs graphs_of_recipes(const std::vector<jobs::JobSpec>& recipes,
                                              const Precision& precision, int sm);
 
