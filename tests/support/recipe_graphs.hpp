@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Precision {
     std::string name;
     DType dtype = DType::f32;
     bool tf32 = false;
+
+    /// For GoogleTest, whose own words would have addresses in them.
+    friend void PrintTo(const Precision& precision, std::ostream* out) { *out << precision.name; }
 };
 [[nodiscard]] std::vector<Precision> precisions();
 
