@@ -21,15 +21,13 @@ struct Launch {
 };
 
 std::vector<Launch> launches_of(const jobs::JobSpec& recipe) {
-    constexpr std::int64_t ranks = 8;  // and as many virtual shards
+    constexpr std::int64_t shards = 8;
     const auto share = [](std::int64_t whole, std::int64_t parts) { return (whole + parts - 1) / parts; };
     const std::int64_t batch = recipe.data.batch;
     std::vector<Launch> launches{
         {share(batch, recipe.parallel.microbatches), true, false},
-        {share(batch, recipe.parallel.microbatches * ranks), true, false},
-        {share(batch, ranks), true, true},
+        {share(batch, shards), true, true},
         {recipe.data.eval_batch, false, false},
-        {share(recipe.data.eval_batch, ranks), false, false},
     };
     std::sort(launches.begin(), launches.end());
     launches.erase(std::unique(launches.begin(), launches.end()), launches.end());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Precision {
     std::string name;
     DType dtype = DType::f32;
     bool tf32 = false;
+
+    /// For GoogleTest, whose own words would have addresses in them.
+    friend void PrintTo(const Precision& precision, std::ostream* out) { *out << precision.name; }
 };
 [[nodiscard]] std::vector<Precision> precisions();
 
@@ -29,7 +33,7 @@ struct RecipeGraphs {
     std::map<std::string, cudnn::ConvGeometry> normalized;
 };
 
-/// On one rank and on eight, in training and evaluation, fast, and leaf by leaf in canonical mode.
+/// In training and evaluation on one rank, and leaf by leaf in canonical mode.
 [[nodiscard]] RecipeGraphs graphs_of_recipes(const std::vector<jobs::JobSpec>& recipes,
                                              const Precision& precision, int sm);
 

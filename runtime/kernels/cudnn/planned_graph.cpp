@@ -92,8 +92,9 @@ struct PlannedGraph::Library {
 
     /// The library's own error, or none.
     [[nodiscard]] fe::error_t ask(const Target& target) {
-        describe(spec, graph);
+        // First, since each node keeps a copy; else attention asks the CUDA runtime for its device.
         graph.set_sm_version(target.sm());
+        describe(spec, graph);
         if (target.properties() != nullptr) {
             graph.set_device_properties(
                 std::static_pointer_cast<const fe::DeviceProperties>(target.properties()));

@@ -148,9 +148,6 @@ class ConvPlanner {
     ConvPlanner(const layers::Conv2d& op, const NodeView& view, const DeviceModel& device)
         : op_(op), view_(view), device_(device), cap_(view.request.workspace_cap) {
         plan_.compute = view.compute_dtype();
-        for (std::size_t i = 1; i < view.node.inputs.size(); ++i) {
-            if (is_half(view.input_dtype(i))) plan_.compute = view.input_dtype(i);
-        }
         plan_.forward.conv = geometry_of(op, view);
         plan_.forward.dtype = plan_.compute;
         plan_.forward.deterministic = device.deterministic;
