@@ -119,6 +119,53 @@ TEST_F(DeviceSteps, LeaveOutWhatIsNotFinite) {
     }
 }
 
+/// Wherever the one value stands that is not finite: with a parameter, one that is frozen, or a statistic.
+TEST_F(DeviceSteps, AreJudgedByAllGradients) {
+    const layers::ModelGraph graph = test::tiny_residual();
+    const GradBuckets buckets(graph, Bytes(2048));
+    const Backend backend = host_run_backend(Order::scattered);
+    ModelState state(graph, buckets, OptimizerSpec{.frozen = "conv1*"}, *backend.device);
+    state.initialise(3);
+    std::vector<float> gradients(static_cast<std::size_t>(buckets.arena_elements().value), 0.5F);
+    std::vector<std::int64_t> statistics;
+    for (std::size_t n = 0; n < graph.nodes().size(); ++n)
+        statistics.push_back(buckets.statistics(static_cast<layers::NodeId>(n)).offset);
+    StepParts parts;
+    parts.device = backend.device.get();
+    parts.state = &state;
+    parts.gradients = gradients.data();
+    parts.elements = buckets.arena_elements().value;
+    parts.status_offset = buckets.status_offset();
+    parts.norms = state.running_norms(statistics);
+    ASSERT_EQ(parts.norms.size(), 2U);
+    float* status = gradients.data() + parts.status_offset;
+    std::fill_n(status, static_cast<std::int64_t>(StatusWord::count), 0.0F);
+    status[static_cast<int>(StatusWord::samples)] = 8;
+    const auto device = backend.step_kernels(parts);
+    const auto stream = backend.device->make_stream();
+    const auto admitted_with_infinity_at = [&](std::int64_t at) {
+        const float kept = std::exchange(gradients[static_cast<std::size_t>(at)], INFINITY);
+        StepState judged;
+        device->begin(*stream, {});
+        device->commit(*stream, &judged);
+        gradients[static_cast<std::size_t>(at)] = kept;
+        ++census().cases;
+        return judged.admitted;
+    };
+    for (std::size_t p = 0; p < graph.params().size(); ++p) {
+        const ParamPlace& place = buckets.place(static_cast<layers::ParamId>(p));
+        EXPECT_EQ(admitted_with_infinity_at(place.offset), 0) << graph.params()[p].name;
+        EXPECT_EQ(admitted_with_infinity_at(place.offset + place.elements - 1), 0) << graph.params()[p].name;
+    }
+    for (const RunningNorm& norm : parts.norms) {
+        EXPECT_EQ(admitted_with_infinity_at(norm.statistics), 0);
+        EXPECT_EQ(admitted_with_infinity_at(norm.statistics + 3 * norm.channels - 1), 0);
+    }
+    StepState judged;
+    device->commit(*stream, &judged);
+    EXPECT_EQ(judged.admitted, 1);
+}
+
 /// A power of two multiplies and divides without rounding.
 TEST_F(DeviceSteps, TrainTheSameUnderALossScale) {
     RunSetup setup = residual_setup();
