@@ -64,7 +64,7 @@ void warn_of_crowding(const std::vector<nlohmann::json>& ranks) {
 
 }  // namespace
 
-void agree(const PlannedJob& job, comm::Communicator& comm) {
+void agree(PlannedJob& job, comm::Communicator& comm) {
     if (comm.size() != job.world()) {
         throw ConfigError(
             fmt::format("the launcher announced {} ranks but MPI joined {}: mpirun and the MPI library do "
@@ -72,6 +72,7 @@ void agree(const PlannedJob& job, comm::Communicator& comm) {
                         "(trireme doctor)",
                         job.world(), comm.size()));
     }
+    job.tune(comm);
     nlohmann::json mine{{"fingerprints", nlohmann::json::object()},
                         {"view", cluster::serialize(cluster::local_view())},
                         {"threads", job.selection().threads()},

@@ -7,8 +7,9 @@
 
 namespace trireme::jobs {
 
+/// Where kernels are chosen by measurement, rank 0's choice becomes everybody's; then all is compared.
 /// Throws ConfigError on every rank, naming the ranks that differ from rank 0 and in what; DeviceError where
 /// ranks took one GPU together and the job does not allow it. Warns where threads exceed cores.
-void agree(const PlannedJob& job, comm::Communicator& comm);
+void agree(PlannedJob& job, comm::Communicator& comm);
 
 }  // namespace trireme::jobs

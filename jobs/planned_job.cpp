@@ -106,6 +106,20 @@ void PlannedJob::rewrite(layers::Rewritten rewritten) {
     graph_ = std::make_unique<layers::ModelGraph>(std::move(rewritten.graph));
 }
 
+void PlannedJob::tune(comm::Communicator& comm) {
+    // Rank 0 measures for minutes where it knows nothing: one graph of a library takes about a second.
+    constexpr double longest_seconds = 3600;
+    bool learnt = false;
+    for (const auto& provider : backend_.providers) {
+        if (!provider->chooses_plans()) continue;
+        const std::string mine = comm.rank() == 0 ? provider->measure_plans() : "";
+        provider->adopt_plans(
+            comm.all_gather(mine, "measured plans", Deadline::in_seconds(longest_seconds)).front());
+        learnt = true;
+    }
+    if (learnt) selection_->forget_kernels();
+}
+
 std::int64_t PlannedJob::horizon() const {
     if (spec_.job.steps) return *spec_.job.steps;
     return spec_.job.epochs.value_or(1) * plan_->shards().steps_per_epoch();

@@ -33,6 +33,10 @@ class PlannedJob {
     /// For the devices of a back end that was made before.
     PlannedJob(JobSpec spec, int world, int threads, DataUse use, Backend backend);
 
+    /// Where providers have several plans for a node, rank 0 measures and all ranks follow. All ranks must
+    /// call it, before any kernel is used.
+    void tune(comm::Communicator& comm);
+
     [[nodiscard]] const JobSpec& spec() const { return spec_; }
     [[nodiscard]] const std::optional<io::DataSetInfo>& data() const { return data_; }
     [[nodiscard]] const layers::ModelGraph& graph() const { return *graph_; }

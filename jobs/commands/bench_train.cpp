@@ -254,7 +254,7 @@ void print_text(const Measured& measured, const PlannedJob& job) {
 
 int run_bench_train(const Arguments& arguments) {
     RankJob asked = load_rank_job(arguments);
-    const PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
+    PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
     verify(job.plan());
     std::optional<PlannedJob> other;
     if (arguments.has("against")) {

@@ -44,7 +44,7 @@ int run_eval(const Arguments& arguments) {
         throw ConfigError(
             fmt::format("command line: --checkpoint is missing; usage: {}", eval_syntax().usage));
     RankJob asked = load_rank_job(arguments);
-    const PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
+    PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
     return run_joined(job.spec().deadline.join, {}, [&](comm::Communicator& comm) {
         agree(job, comm);
         // Nothing is updated here: the plain optimizer has no state to make room for.

@@ -110,7 +110,7 @@ int predict_joined(const Arguments& arguments, const RankJob& asked, comm::Commu
     const fs::path checkpoint = agree_on_named(arguments.value("checkpoint"), spec.deadline.checkpoint, comm);
     const io::CheckpointMeta meta = io::CheckpointReader(checkpoint).meta();
     const std::optional<TrainingData> trained = remembered(meta, checkpoint);
-    const PlannedJob job = plan(spec, trained, comm.size(), asked.threads);
+    PlannedJob job = plan(spec, trained, comm.size(), asked.threads);
     if (output_kind(job.graph()) == OutputKind::tokens) {
         throw ConfigError(
             "command line: predict is for classes, labels and values; a network that predicts tokens writes "

@@ -22,7 +22,7 @@ CommandSyntax train_syntax() {
 // The story of a job: what was asked, what is computed, who computes what, and only then the first message.
 int run_train(const Arguments& arguments) {
     RankJob asked = load_rank_job(arguments);
-    const PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
+    PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
     verify(job.plan());
     return run_joined(job.spec().deadline.join, job.spec().job.output, [&](comm::Communicator& comm) {
         agree(job, comm);

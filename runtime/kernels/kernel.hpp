@@ -112,6 +112,16 @@ class KernelProvider {
     /// Whether a library takes a node is known only when its kernels have been made: so one question, one
     /// making.
     [[nodiscard]] virtual KernelOffer offer(const KernelRequest& request) const = 0;
+
+    /// True where the library has several ways to run a node, and which is fastest is to be measured.
+    /// Measurements differ from rank to rank: one rank measures, and all adopt what it found.
+    [[nodiscard]] virtual bool chooses_plans() const { return false; }
+    /// Measures, on memory of its own, the plans of all nodes that were offered and of which nothing is known
+    /// yet. Tells all that is known then, as text for adopt_plans.
+    [[nodiscard]] virtual std::string measure_plans() { return {}; }
+    /// Kernels that are offered from now on follow the measurements in `text`; those from before stay as they
+    /// are. Their needs do not depend on it.
+    virtual void adopt_plans(std::string_view) {}
 };
 
 }  // namespace trireme

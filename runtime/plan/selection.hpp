@@ -31,6 +31,8 @@ class Selection {
 
     /// The kernels of a node for one batch size; made on first use and kept. Views have none.
     [[nodiscard]] NodeKernels& kernels(layers::NodeId node, std::int64_t batch, bool training) const;
+    /// Kernels are made anew on their next use: providers have learnt which are faster. Nobody may hold any.
+    void forget_kernels() const { choices_.clear(); }
     /// Name of the provider that took the node at this batch size, and why the ones before it did not.
     [[nodiscard]] const std::string& provider(layers::NodeId node, std::int64_t batch, bool training) const;
     [[nodiscard]] const std::vector<std::string>& refusals(layers::NodeId node, std::int64_t batch,

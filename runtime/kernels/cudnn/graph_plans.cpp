@@ -6,11 +6,17 @@ namespace trireme::cudnn {
 
 std::shared_ptr<PlannedGraph> GraphPlans::plan(const GraphSpec& spec) {
     const std::string key = spec.str();
-    if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
+    if (const auto found = plans_.find(key); found != plans_.end()) return found->second.plan;
     std::shared_ptr<Plan> made = PlannedGraph::make(spec, Target::gpu(handle_.get(), sm_), refusal_);
     if (made == nullptr || !take(*made, spec)) return nullptr;
-    plans_.emplace(key, made);
+    plans_.emplace(key, Chosen{spec, made});
     return made;
+}
+
+std::vector<GraphSpec> GraphPlans::asked() const {
+    std::vector<GraphSpec> specs;
+    for (const auto& [text, chosen] : plans_) specs.push_back(chosen.spec);
+    return specs;
 }
 
 bool GraphPlans::take(Plan& plan, const GraphSpec& spec) {

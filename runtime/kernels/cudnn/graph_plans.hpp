@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/kernels/cudnn/handle.hpp"
 #include "runtime/kernels/cudnn/planned_graph.hpp"
@@ -26,6 +27,10 @@ class GraphPlans {
 
     /// Null where there is none.
     [[nodiscard]] std::shared_ptr<Plan> plan(const GraphSpec& spec);
+    /// All graphs that a plan was asked for.
+    [[nodiscard]] std::vector<GraphSpec> asked() const;
+    /// Plans are chosen anew for who asks from now on: the cache has learnt.
+    void forget() { plans_.clear(); }
     /// Why there was none, in cuDNN's words: of the last plan that was null.
     [[nodiscard]] const std::string& refusal() const { return refusal_; }
     /// Launches; the memory must stay until the stream has come so far.
@@ -40,7 +45,11 @@ class GraphPlans {
     int sm_;
     std::shared_ptr<const PlanCache> tuned_;
     std::string refusal_;
-    std::map<std::string, std::shared_ptr<Plan>> plans_;  ///< by GraphSpec::str()
+    struct Chosen {
+        GraphSpec spec;
+        std::shared_ptr<Plan> plan;
+    };
+    std::map<std::string, Chosen> plans_;  ///< by GraphSpec::str()
 };
 
 }  // namespace trireme::cudnn

@@ -1,6 +1,9 @@
 #include "runtime/kernels/cudnn/plan_tuner.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
@@ -126,6 +129,10 @@ class Tuner {
     TuningEffort effort_;
 };
 
+std::filesystem::path cache_file() {
+    return plan_cache_path([](const char* name) -> const char* { return std::getenv(name); });
+}
+
 }  // namespace
 
 PlanEnvironment plan_environment() {
@@ -137,10 +144,9 @@ PlanEnvironment plan_environment() {
             static_cast<std::int64_t>(cudnnGetVersion()), static_cast<std::int64_t>(cublasLtGetVersion())};
 }
 
-std::shared_ptr<const PlanCache> measured_plans() {
+std::shared_ptr<PlanCache> measured_plans() {
     auto cache = std::make_shared<PlanCache>(plan_environment());
-    const auto variable = [](const char* name) -> const char* { return std::getenv(name); };
-    if (const auto path = plan_cache_path(variable); !path.empty()) {
+    if (const auto path = cache_file(); !path.empty()) {
         if (const std::string damage = cache->read(path); !damage.empty()) log::warn("{}", damage);
     }
     return cache;
@@ -163,6 +169,25 @@ TuningResult tune(std::span<const GraphSpec> graphs, int sm, PlanCache& cache, c
         }
     }
     return result;
+}
+
+void tune_and_keep(std::span<const GraphSpec> graphs, int sm, PlanCache& cache) {
+    const auto unknown = std::count_if(graphs.begin(), graphs.end(),
+                                       [&](const GraphSpec& spec) { return !cache.find(spec.str()); });
+    if (unknown == 0) return;
+    log::info("measuring plans of {} graphs of cuDNN; what is found is kept for the next job", unknown);
+    const auto begin = std::chrono::steady_clock::now();
+    const TuningResult result = tune(graphs, sm, cache);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    log::info("measured {} graphs in {:.1f} s; {} run cuDNN's own choice", result.measured, seconds.count(),
+              result.skipped);
+    const std::filesystem::path file = cache_file();
+    if (file.empty() || result.measured == 0) return;
+    try {
+        cache.write(file);
+    } catch (const std::exception& e) {
+        log::warn("measured plans are not kept for the next job: {}", e.what());
+    }
 }
 
 }  // namespace trireme::cudnn

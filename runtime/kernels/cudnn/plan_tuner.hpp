@@ -1,6 +1,6 @@
 // Measures which plan of a graph is fastest on the GPU at hand, on memory of its own: nothing that a job has
-// is touched. Rank 0 tunes before ranks select their kernels, and its cache goes to all of them, since
-// measurements differ from rank to rank.
+// is touched. Rank 0 tunes when the ranks have met, and its cache goes to all of them (PlannedJob::tune),
+// since measurements differ from rank to rank.
 #pragma once
 
 #include <cstddef>
@@ -27,11 +27,15 @@ struct TuningResult {
 [[nodiscard]] PlanEnvironment plan_environment();
 
 /// What the file of plan_cache_path() holds, for the current device. A damaged file is told and passed over.
-[[nodiscard]] std::shared_ptr<const PlanCache> measured_plans();
+[[nodiscard]] std::shared_ptr<PlanCache> measured_plans();
 
 /// Puts into the cache, which is this device's, the fastest plan of each graph that it lacks. `sm`: compute
 /// capability times ten. Throws DeviceError where the GPU or cuDNN is missing; a plan that fails is left out.
 TuningResult tune(std::span<const GraphSpec> graphs, int sm, PlanCache& cache,
                   const TuningEffort& effort = {});
+
+/// The same, which tells how long it takes and writes what is new into the file of plan_cache_path(). Where
+/// that fails it is told, and the next job measures again.
+void tune_and_keep(std::span<const GraphSpec> graphs, int sm, PlanCache& cache);
 
 }  // namespace trireme::cudnn
