@@ -162,11 +162,12 @@ std::optional<LossScale> scale_in(const io::CheckpointReader& reader, const fs::
     if (found == reader.meta().end()) return std::nullopt;
     const auto value = parse_number(found->second);
     int exponent = 0;
-    if (!value || !(*value > 0) || std::frexp(*value, &exponent) != 0.5)
-        throw DataError(
-            fmt::format("{}: its index has the loss scale {}, which is no power of two: name "
-                        "another checkpoint",
-                        folder.string(), found->second));
+    constexpr LossScaling range;
+    if (!value || !(*value >= range.least && *value <= range.most) || std::frexp(*value, &exponent) != 0.5)
+        throw DataError(fmt::format(
+            "{}: its index has the loss scale {}, which is no power of two that a scale can be: name "
+            "another checkpoint",
+            folder.string(), found->second));
     return LossScale{static_cast<float>(*value), integer_or_0(reader, "good_in_a_row", folder)};
 }
 

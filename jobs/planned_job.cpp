@@ -91,13 +91,14 @@ PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use, Backen
     if (!spec_.job.memory_limit) return;
     for (int rank = 0; rank < world; ++rank) {
         const MemoryReport report = memory(rank);
-        const Bytes needed = backend_.device->asynchronous() ? report.on_device() : report.total();
+        const Bytes needed = report.apart ? report.on_device() : report.total();
         if (needed <= *spec_.job.memory_limit) continue;
         throw ConfigError(
-            fmt::format("rank {} needs {} but job.memory_limit is {}: lower data.batch, raise "
+            fmt::format("rank {} needs {}{} but job.memory_limit is {}: lower data.batch, raise "
                         "parallel.microbatches, set parallel.recompute to auto, or use more ranks (trireme "
                         "inspect --what memory shows the parts)",
-                        rank, human_bytes(needed), human_bytes(*spec_.job.memory_limit)));
+                        rank, human_bytes(needed), report.apart ? " on its device" : "",
+                        human_bytes(*spec_.job.memory_limit)));
     }
 }
 

@@ -33,6 +33,9 @@ class PlannedJob {
     /// For the devices of a back end that was made before.
     PlannedJob(JobSpec spec, int world, int threads, DataUse use, Backend backend);
 
+    PlannedJob(const PlannedJob&) = delete;  // its parts point at each other
+    PlannedJob& operator=(const PlannedJob&) = delete;
+
     /// Where providers have several plans for a node, rank 0 measures and all ranks follow. All ranks must
     /// call it, before any kernel is used.
     void tune(comm::Communicator& comm);

@@ -328,14 +328,16 @@ void TrainingRun::write_summary(const std::string& status) {
         {"evaluation_seconds", evaluation_seconds_},
         {"ranks", ranks_json(rank_splits_)},
         {"waited_for", waited_for_json(rank_splits_)},
-        {"peak_memory_bytes", {{"planned", memory.total().value}, {"process", peak_resident_memory().value}}},
+        {"peak_memory_bytes",
+         {{"planned", memory.in_process().value}, {"process", peak_resident_memory().value}}},
+        {"device_memory_bytes", memory.apart ? nlohmann::ordered_json(memory.on_device().value) : none},
         {"versions", libraries},
     };
     folder_->write("summary.json", summary.dump(2) + '\n');
     fmt::print("{}: step {}, loss {:.4f}, {:.0f} samples/s, step {:.2f} ms (median)\n", status,
                position_.step, last_loss_, trained ? static_cast<double>(samples_) / split_.total : 0.0,
                median_ms);
-    fmt::print("memory of rank 0: planned {}, process {}\n", human_bytes(memory.total()),
+    fmt::print("memory of rank 0: planned {}, process {}\n", human_bytes(memory.in_process()),
                human_bytes(peak_resident_memory()));
     if (const auto straggler = straggler_of(rank_splits_)) fmt::print("{}\n", straggler->str());
     fmt::print("parameters sha256 {}\nrun folder {}\n", params_sha256, folder_->path().string());

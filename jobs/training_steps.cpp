@@ -31,16 +31,19 @@ TrainingSteps::TrainingSteps(const PlannedJob& job, comm::Communicator& comm, Tr
     schedule_.horizon = job.horizon();
 }
 
-void TrainingSteps::resume(const Position& position) {
-    guard_ = StepGuard(job_.spec().job.nan, position.skipped);
-    StepState state = initial_state(job_.spec().precision.loss_scale);
+StepState TrainingSteps::state_at(const Position& position, const LossScaling& scaling) {
+    StepState state = initial_state(scaling);
     state.update = position.step - position.skipped;
-    state.skipped = position.skipped;
     if (position.scale) {
         state.loss_scale = position.scale->value;
         state.good_in_a_row = position.scale->good_in_a_row;
     }
-    executor_.restore(state);
+    return state;
+}
+
+void TrainingSteps::resume(const Position& position) {
+    guard_ = StepGuard(job_.spec().job.nan, position.skipped);
+    executor_.restore(state_at(position, job_.spec().precision.loss_scale));
 }
 
 void TrainingSteps::open_data(const io::Cursor& first) {

@@ -35,6 +35,8 @@ class TrainingSteps {
     [[nodiscard]] Executor& executor() { return executor_; }
     [[nodiscard]] double learning_rate(std::int64_t step) const { return schedule_.at(step); }
 
+    /// What a device judges steps by, at a position.
+    [[nodiscard]] static StepState state_at(const Position& position, const LossScaling& scaling);
     /// Counts and scales as they were at `position`, which came from a checkpoint.
     void resume(const Position& position);
     /// Starts to read the training samples from `first` on.

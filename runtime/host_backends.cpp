@@ -40,7 +40,8 @@ std::optional<Backend> make_host_backend(const std::string& device_kind, int thr
 
 std::string refusal_of_host(const Numerics& numerics) {
     if (!numerics.tf32 && numerics.storage != DType::f16) return {};
-    return "CPU kernels compute in fp32 or bf16: tf32 and fp16 are formats of graphics processors";
+    return "CPU kernels compute in fp32 or bf16: tf32 and fp16 are formats of graphics processors "
+           "(job.device = cuda)";
 }
 
 void refuse_device_kind(const std::string& device_kind) {

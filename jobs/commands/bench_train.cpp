@@ -256,6 +256,12 @@ int run_bench_train(const Arguments& arguments) {
     RankJob asked = load_rank_job(arguments);
     PlannedJob job(std::move(asked.spec), comm::launcher_size(), asked.threads, DataUse::required);
     verify(job.plan());
+    if (arguments.has("ops") && job.device().asynchronous()) {
+        throw ConfigError(
+            "command line: --ops times kernels on cores: on a GPU the host would time launches. Leave it "
+            "out, "
+            "or use a profiler of the device (nsys)");
+    }
     std::optional<PlannedJob> other;
     if (arguments.has("against")) {
         RankJob second = load_rank_job(against_arguments(arguments));

@@ -47,7 +47,8 @@ nlohmann::ordered_json memory_json(const MemoryReport& report) {
             {"total", report.total().value}};
 }
 
-/// A GPU is described, never asked for: what is planned is the same on a machine without one.
+/// A GPU that the job or --device names is described, not asked for: its plan is the same on a machine
+/// without one. (job.device = auto is what this machine has.)
 PlannedJob planned(const Arguments& arguments, int world) {
     std::map<std::string, Setting> settings = arguments.job_settings;
     if (arguments.has("device"))
@@ -80,7 +81,8 @@ int run_inspect(const Arguments& arguments) {
     const auto wanted = [&](const char* view) { return what == "all" || what == view; };
     std::vector<std::pair<std::string, std::string>> parts;
     if (wanted("graph")) parts.emplace_back("graph", job.graph_text());
-    if (wanted("plan")) parts.emplace_back("plan", job.plan_text());
+    if (wanted("plan"))
+        parts.emplace_back("plan", fmt::format("device: {}\n", job.device().describe()) + job.plan_text());
     if (wanted("program")) parts.emplace_back("program", job.program_text(rank));
     if (wanted("memory")) parts.emplace_back("memory", job.memory_text(rank));
     if (arguments.has("json")) {

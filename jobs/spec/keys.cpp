@@ -26,7 +26,8 @@ constexpr std::array table{
         "job.threads", "auto",
         "kernel threads of a rank; auto: the cores of the host divided by its ranks, 1 in canonical mode"},
     KeyInfo{"job.memory_limit", "",
-            "largest planned memory of a rank, such as 2G; a plan above it is refused"},
+            "largest planned memory of a rank, on a GPU of its memory alone, such as 2G; a plan above it is "
+            "refused"},
     KeyInfo{"job.workspace_mb", "512", "largest scratch of one kernel"},
     KeyInfo{"job.early_stop", "", "evaluations in a row without a better val loss that end the job"},
     KeyInfo{"job.nan", "stop",

@@ -225,16 +225,22 @@ void Executor::load(CompiledProgram& program, const HostBatch& batch, std::int64
 
 void Executor::run(CompiledProgram& program, StepScope& scope) {
     StepTimes& times = scope.report.times;
-    for (CompiledInstruction& instruction : program.instructions()) {
-        parts_.comm->set_state(program.program().training ? Phase::step : Phase::evaluate, instruction.text);
-        const auto begin = Clock::now();
-        wait_for(*instruction.source);
-        execute(instruction, scope);
-        signal(*instruction.source);
-        const auto end = Clock::now();
-        if (double* column = column_of(instruction.source->action, times))
-            *column += seconds_between(begin, end);
-        trace_span(instruction.text, begin, end);
+    try {
+        for (CompiledInstruction& instruction : program.instructions()) {
+            parts_.comm->set_state(program.program().training ? Phase::step : Phase::evaluate,
+                                   instruction.text);
+            const auto begin = Clock::now();
+            wait_for(*instruction.source);
+            execute(instruction, scope);
+            signal(*instruction.source);
+            const auto end = Clock::now();
+            if (double* column = column_of(instruction.source->action, times))
+                *column += seconds_between(begin, end);
+            trace_span(instruction.text, begin, end);
+        }
+    } catch (...) {
+        if (transfers_) transfers_->finish_uploads();  // the batch goes with the exception
+        throw;
     }
 }
 
@@ -313,7 +319,8 @@ MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const 
     report.optimizer_state = arena * static_cast<std::int64_t>(state_names(optimizer).size());
     report.gradients = bytes_of(plan.gradient_elements(rank), DType::f32);
     report.arena = training_arena(plan, rank, eval_batch);
-    if (!device.asynchronous()) return report;
+    report.apart = device.asynchronous();
+    if (!report.apart) return report;
     const BatchBytes batch = batch_bytes(plan, rank, eval_batch);
     report.batch = batch.x + batch.y;
     report.host_state = report.parameters + report.optimizer_state;

@@ -64,8 +64,8 @@ class Executor {
     explicit Executor(const ExecutorParts& parts);
 
     /// One training step of the job: forward, backward, sums, update; needs a guard. All ranks call it with
-    /// their samples of the same step. Throws NumericError when the loss or a gradient is not finite: nothing
-    /// has changed then.
+    /// their samples of the same step. Where the loss or a gradient is not finite nothing changes, and the
+    /// guard decides whether the step is left out (StepReport::skipped) or NumericError is thrown.
     StepReport step(const StepInputs& inputs);
     /// Counts updates and moves the loss scale from here on: after a resume, before the next step.
     void restore(const StepState& state);

@@ -40,6 +40,14 @@ void DeviceTransfers::load(int microbatch, const Piece& x, const Piece& y) {
 
 void DeviceTransfers::await_samples(int microbatch) { compute_.wait(at(samples_, microbatch)); }
 
+void DeviceTransfers::finish_uploads() noexcept {
+    try {
+        upload_->synchronize();
+    } catch (const Error&) {
+        // The device is lost, and copies with it; the error that is on its way says more.
+    }
+}
+
 void DeviceTransfers::gradients_ready(int bucket) { compute_.record(at(gradients_, bucket)); }
 
 comm::Ready DeviceTransfers::download(int bucket, std::span<const Range> ranges) {

@@ -47,6 +47,8 @@ class DeviceTransfers {
     /// them there.
     void load(int microbatch, const Piece& x, const Piece& y);
     void await_samples(int microbatch);
+    /// Waits for what reads host memory of the batch, as far as it can: before an exception takes the batch.
+    void finish_uploads() noexcept;
 
     /// Compute has written the last gradient of a bucket.
     void gradients_ready(int bucket);

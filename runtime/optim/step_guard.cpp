@@ -13,9 +13,10 @@ bool StepGuard::admit(bool loss_finite, bool gradients_finite, bool scale_fell) 
     }
     if (policy_ == NanPolicy::stop && !scale_fell) {
         throw NumericError(fmt::format(
-            "{} is not finite: lower optimizer.lr, add warm-up or optimizer.clip, or look at the data with "
+            "{} is not finite: lower optimizer.lr{}, add warm-up or optimizer.clip, or look at the data with "
             "`trireme data inspect`; job.nan = skip leaves such steps out",
-            loss_finite ? "a gradient" : "the loss"));
+            loss_finite ? "a gradient" : "the loss",
+            loss_finite ? " (or precision.loss_scale, where it is a number)" : ""));
     }
     ++skipped_;
     if (++in_a_row_ >= most_in_a_row && !scale_fell) {

@@ -1,10 +1,11 @@
-// What a device keeps of training from step to step, and how a step is judged there. On a GPU no host thread
-// waits for a step: whether it is committed, by which rates, and what losses are multiplied by in the next
-// one is decided on the device from the summed gradients and status words, and the host reads it later.
+// What a device keeps of training from step to step, and how a step is judged there: whether it is committed,
+// by which rates, and what losses are multiplied by in the next one is decided on the device from the summed
+// gradients and status words. The host reads the judgement; nothing waits for it to decide.
 //
 // Losses, and so gradients, may be multiplied by a scale, which keeps fp16 gradients in range (Micikevicius
-// and others, "Mixed Precision Training", 2018). A dynamic scale falls when gradients were not finite, and
-// rises after a run of good steps; it is a power of two, so that dividing by it rounds nothing.
+// and others, "Mixed Precision Training", 2018). A dynamic scale falls when gradients were not finite though
+// the loss was, and rises after a run of good steps; it is a power of two, so that dividing by it rounds
+// nothing. A loss that is not finite is no work of the scale, which only gradients are multiplied by.
 #pragma once
 
 #include <cstdint>
@@ -38,9 +39,7 @@ struct LossScaling {
 
 /// One a rank, in device memory; the same on all ranks after each step.
 struct StepState {
-    std::int64_t update = 0;  ///< updates so far
-    std::int64_t skipped = 0;
-    std::int64_t skipped_in_a_row = 0;
+    std::int64_t update = 0;         ///< updates so far
     std::int64_t good_in_a_row = 0;  ///< since the scale last changed
     float loss_scale = 1;            ///< of the next step; what LaunchContext::loss_scale points at
 
@@ -79,7 +78,6 @@ constexpr void judge_step(StepState& s, const LossScaling& scaling, const float*
     s.gradient_scale = s.admitted != 0 ? 1 / (s.samples * scale) : 0;
     if (s.admitted != 0) {
         ++s.update;
-        s.skipped_in_a_row = 0;
         ++s.good_in_a_row;
         if (!scaling.dynamic || s.good_in_a_row < scaling.interval) return;
         s.good_in_a_row = 0;
@@ -87,10 +85,8 @@ constexpr void judge_step(StepState& s, const LossScaling& scaling, const float*
         s.loss_scale = static_cast<float>(raised < scaling.most ? raised : scaling.most);
         return;
     }
-    ++s.skipped;
-    ++s.skipped_in_a_row;
     s.good_in_a_row = 0;
-    if (!scaling.dynamic) return;
+    if (!scaling.dynamic || s.loss_finite == 0) return;
     const double lowered = scale * scaling.backoff;
     s.loss_scale = static_cast<float>(lowered > scaling.least ? lowered : scaling.least);
     s.scale_fell = static_cast<double>(s.loss_scale) < scale ? 1 : 0;

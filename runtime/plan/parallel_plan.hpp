@@ -46,7 +46,10 @@ struct MemoryReport {
     Bytes host_sums{};   ///< where gradients of an asynchronous device are summed over ranks (pinned)
     Bytes data{};        ///< batch buffers and block windows of the data pipeline
     Bytes checkpoint{};  ///< copy of the state that is being saved; of the rank that saves
+    bool apart = false;  ///< the device has memory of its own
     [[nodiscard]] Bytes total() const { return on_device() + host_state + host_sums + data + checkpoint; }
+    /// What lies in the memory of the process: all but that of a device that has its own.
+    [[nodiscard]] Bytes in_process() const { return apart ? total() - on_device() : total(); }
     /// What lies in the memory of the device.
     [[nodiscard]] Bytes on_device() const { return parameters + optimizer_state + gradients + arena + batch; }
 };

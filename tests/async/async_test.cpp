@@ -202,10 +202,10 @@ TEST_F(Async, UnwindingWaitsForWhatIsInFlight) {
             parts.step_kernels = backend.step_kernels;
             parts.comm = &comm;
             parts.guard = &guard;
-            Executor executor(parts);
-            EXPECT_EQ(ranks.pinned(0), 1);
             const std::vector<float> x(4 * 64, 0.5F);
             const std::vector<std::int32_t> y(4, 1);
+            Executor executor(parts);
+            EXPECT_EQ(ranks.pinned(0), 1);
             StepInputs inputs;
             inputs.batch = {std::as_bytes(std::span(x)), std::as_bytes(std::span(y)), 4};
             inputs.deadline = comm::soon();

@@ -60,8 +60,8 @@ bool wants_gradient(const layers::ModelGraph& graph, const layers::Node& node) {
 std::vector<Precision> precisions() {
     return {{"fp32", DType::f32, false},
             {"tf32", DType::f32, true},
-            {"bf16", DType::bf16, true},
-            {"fp16", DType::f16, true}};
+            {"bf16", DType::bf16, false},
+            {"fp16", DType::f16, false}};
 }
 
 std::vector<jobs::JobSpec> recipes(const std::string& folder) {

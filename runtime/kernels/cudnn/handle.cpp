@@ -28,10 +28,7 @@ Handle::Handle() {
 Handle::~Handle() { static_cast<void>(cudnnDestroy(handle_)); }
 
 cudnnContext* Handle::on(Stream& stream) {
-    if (const cudaStream_t native = cuda::native(stream); native != stream_) {
-        check(cudnnSetStream(handle_, native), "taking a stream");
-        stream_ = native;
-    }
+    check(cudnnSetStream(handle_, cuda::native(stream)), "taking a stream");
     return handle_;
 }
 

@@ -23,7 +23,6 @@ class Handle {
 
   private:
     cudnnContext* handle_ = nullptr;
-    void* stream_ = nullptr;  ///< CUDA's, that it is bound to
 };
 
 }  // namespace trireme::cudnn

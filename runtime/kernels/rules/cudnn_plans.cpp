@@ -18,6 +18,7 @@ constexpr std::int64_t vector_bytes = 16;
 /// cuDNN copies the operand into channels that fill whole vectors, and the result out of such.
 bool is_ragged(std::int64_t channels, DType dtype) { return channels % (vector_bytes / size_of(dtype)) != 0; }
 
+/// The copy has channels in eights, as was seen, in fp32 too.
 std::int64_t padded_bytes(std::int64_t elements, std::int64_t channels, DType dtype) {
     return elements / channels * round_up(channels, vector_bytes / 2) * size_of(dtype);
 }

@@ -52,8 +52,10 @@ std::filesystem::path plan_cache_path(const std::function<const char*(const char
     const auto file_in = [](const std::filesystem::path& folder) {
         return folder / "trireme" / "plans.json";
     };
-    if (const char* caches = variable("XDG_CACHE_HOME")) return file_in(caches);
-    if (const char* home = variable("HOME")) return file_in(std::filesystem::path(home) / ".cache");
+    const auto is_set = [](const char* value) { return value != nullptr && *value != 0; };
+    if (const char* caches = variable("XDG_CACHE_HOME"); is_set(caches)) return file_in(caches);
+    if (const char* home = variable("HOME"); is_set(home))
+        return file_in(std::filesystem::path(home) / ".cache");
     return {};
 }
 
@@ -102,7 +104,7 @@ std::string PlanCache::read(const std::filesystem::path& path) {
     try {
         merge(io::read_text_file(path, largest_file));
     } catch (const DataError& e) {
-        return fmt::format("{}: {}; its plans are measured again", path.string(), e.what());
+        return fmt::format("{}: {}; nothing of it is used", path.string(), e.what());
     }
     return {};
 }

@@ -6,6 +6,7 @@
 
 #include "jobs/spec/job_file.hpp"
 #include "jobs/spec/job_spec.hpp"
+#include "jobs/training_steps.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::jobs {
@@ -70,6 +71,21 @@ TEST_F(PrecisionKeysTest, FormatsOfGpusAreForGpus) {
                         HasSubstr("are formats of graphics processors"));
         }
     }
+}
+
+/// Bias corrections and averages count updates, not steps.
+TEST(ResumedState, CountsWhatWasCommittedAndGoesOnWithTheScale) {
+    Position position;
+    position.step = 7;
+    position.skipped = 2;
+    const StepState plain = TrainingSteps::state_at(position, {.initial = 8});
+    EXPECT_EQ(plain.update, 5);
+    EXPECT_EQ(plain.loss_scale, 8);
+    position.scale = LossScale{.value = 32, .good_in_a_row = 3};
+    const StepState scaled = TrainingSteps::state_at(position, dynamic_loss_scaling());
+    EXPECT_EQ(scaled.update, 5);
+    EXPECT_EQ(scaled.loss_scale, 32);
+    EXPECT_EQ(scaled.good_in_a_row, 3);
 }
 
 }  // namespace

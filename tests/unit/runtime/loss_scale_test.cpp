@@ -37,7 +37,8 @@ TEST(LossScale, ChangesNoBitOfTheState) {
     }
 }
 
-TEST(LossScale, FallsToItsLeastBeforeAJobEnds) {
+/// The scale is not what makes a loss infinite: job.nan speaks at once.
+TEST(LossScale, ALossThatIsNotFiniteEndsTheJob) {
     LossScaling scaling = dynamic_loss_scaling();
     scaling.initial = 8;
     scaling.interval = 2;
@@ -46,13 +47,8 @@ TEST(LossScale, FallsToItsLeastBeforeAJobEnds) {
     EXPECT_EQ(stepper.step().loss_scale, 16);
     const std::string state = stepper.state().state_sha256("");
     stepper.spoil();
-    for (const float scale : {8.0F, 4.0F, 2.0F, 1.0F}) {
-        const StepReport report = stepper.step();
-        EXPECT_TRUE(report.skipped);
-        EXPECT_EQ(report.loss_scale, scale);
-    }
-    EXPECT_EQ(stepper.guard().skipped(), 4);
     EXPECT_THROW((void)stepper.step(), NumericError);
+    EXPECT_EQ(stepper.guard().skipped(), 0);
     EXPECT_EQ(stepper.state().state_sha256(""), state);
 }
 

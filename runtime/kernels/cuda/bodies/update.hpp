@@ -2,7 +2,7 @@
 // over all tensors by blocks of 4,096 elements (UpdatePlan); arithmetic and order of sums are those of the
 // CPU (element_math.hpp, block_table.hpp), so the same gradients give the same bits.
 //
-//   SumSquares      of each block of the gradients (lars, lamb: and of the weights)
+//   BlockSums       squares of each block of the gradients (lars, lamb: and of the weights)
 //   AddBlocks       blocks of a tensor, in their order
 //   PrepareUpdate   judges the step; clipping, rates, and T of lars
 //   LambMoments     lamb: moments, and the squares of r; AddBlocks; LambTrust
