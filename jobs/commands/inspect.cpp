@@ -81,8 +81,10 @@ int run_inspect(const Arguments& arguments) {
     const auto wanted = [&](const char* view) { return what == "all" || what == view; };
     std::vector<std::pair<std::string, std::string>> parts;
     if (wanted("graph")) parts.emplace_back("graph", job.graph_text());
-    if (wanted("plan"))
-        parts.emplace_back("plan", fmt::format("device: {}\n", job.device().describe()) + job.plan_text());
+    // Cores are those of this machine; a GPU is assumed.
+    const std::string device =
+        job.device().asynchronous() ? fmt::format("device: {}\n", job.device().describe()) : "";
+    if (wanted("plan")) parts.emplace_back("plan", device + job.plan_text());
     if (wanted("program")) parts.emplace_back("program", job.program_text(rank));
     if (wanted("memory")) parts.emplace_back("memory", job.memory_text(rank));
     if (arguments.has("json")) {

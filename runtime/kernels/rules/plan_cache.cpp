@@ -104,7 +104,7 @@ std::string PlanCache::read(const std::filesystem::path& path) {
     try {
         merge(io::read_text_file(path, largest_file));
     } catch (const DataError& e) {
-        return fmt::format("{}: {}; nothing of it is used", path.string(), e.what());
+        return fmt::format("{}: {}; its plans are measured again", path.string(), e.what());
     }
     return {};
 }
