@@ -142,7 +142,21 @@ class CliJobTest(CliTest):
         for piece in ("graph:", "plan for 4 rank(s)", "program of rank 0", "memory of rank 0", "no data set at"):
             self.assertIn(piece, done.out)
         memory = json.loads(run("inspect", "jobs/recipes/lenet-mnist.cfg", "--world", 4, "--json").out)["memory"]
-        self.assertEqual(memory["total"], sum(v for k, v in memory.items() if k != "total"))
+        sums = {"total", "on_device"}
+        self.assertEqual(memory["total"], sum(v for k, v in memory.items() if k not in sums))
+        self.assertEqual(memory["on_device"], sum(memory[k] for k in ("parameters", "optimizer_state", "gradients", "arena", "batch")))
+
+    def test_inspect_plans_for_a_gpu_that_is_not_there(self):
+        words = ("inspect", "jobs/recipes/resnet50.cfg", "--device", "cuda", "--world", 8, "--data.path", self.folder / "nothing")
+        done = run(*words, "--sm", 90, "--what", "plan", "--precision.compute", "bf16")
+        self.assertEqual(done.code, 0, done)
+        for piece in ("device: sm_90 with cuDNN", "plan for 8 rank(s) on cuda", "of scratch a launch", "cudnn (conv:bf16)", "cublaslt (matmul:bf16"):
+            self.assertIn(piece, done.out)
+        memory = json.loads(run(*words, "--sm", 80, "--what", "memory", "--json").out)["memory"]
+        self.assertGreater(memory["on_device"], memory["parameters"])
+        self.assertGreater(memory["host_sums"], 0)
+        self.expect(run(*words, "--sm", 70), 2, "--sm", "sm_70", "sm_80")
+        self.expect(run("inspect", "jobs/recipes/resnet50.cfg", "--sm", 90), 2, "--device cuda")
 
     def test_version_and_doctor(self):
         self.assertIn("onednn", json.loads(run("version", "--json").out))
