@@ -17,6 +17,7 @@
 
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
+#include "runtime/device/cuda/imports/libraries.hpp"
 #include "runtime/device/cuda_choice.hpp"
 #include "runtime/kernels/cudnn/planned_graph.hpp"
 #include "tests/support/recipe_graphs.hpp"
@@ -37,16 +38,17 @@ Count& count() {
     return counted;
 }
 
-class LastLine final : public ::testing::Environment {
+class WholeProgram final : public ::testing::Environment {
   public:
+    void SetUp() override { cuda::require_libraries(); }  // as a job does
     void TearDown() override {
         fmt::print("deviceless: {} graphs, {} accepted, {} refused\n", count().accepted + count().refused,
                    count().accepted, count().refused);
     }
 };
 /// GoogleTest owns it.
-[[maybe_unused]] const ::testing::Environment* const last_line =
-    ::testing::AddGlobalTestEnvironment(new LastLine);
+[[maybe_unused]] const ::testing::Environment* const whole_program =
+    ::testing::AddGlobalTestEnvironment(new WholeProgram);
 
 std::string text_of_file(const std::string& path) {
     std::ifstream file(path, std::ios::binary);

@@ -37,6 +37,18 @@ std::string version_or_absence(const char* name, std::string (*version)()) {
     }
 }
 
+/// NVRTC opens its other half by a bare name, which the loader does not find in folders that only we know of
+/// (those of a wheel, say). A library of that name that is open already serves it.
+void open_builtins_of_nvrtc() {
+    int major = 0;
+    int minor = 0;
+    if (nvrtcVersion(&major, &minor) != NVRTC_SUCCESS) return;
+    const std::string nvrtc = nvrtc_library().path();
+    const std::string file =
+        fmt::format("{}libnvrtc-builtins.so.{}.{}", nvrtc.substr(0, nvrtc.rfind('/') + 1), major, minor);
+    static_cast<void>(::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL));  // not there: NVRTC looks for itself
+}
+
 }  // namespace
 
 void* LateLibrary::handle() {
@@ -84,7 +96,7 @@ std::int64_t cudnn_version() { return static_cast<std::int64_t>(cudnnGetVersion(
 
 void require_libraries() {
     // NVRTC first: cuDNN opens it by its bare name, and then finds this one.
-    static_cast<void>(nvrtc_library().path());
+    open_builtins_of_nvrtc();
     static_cast<void>(cublaslt_library().path());
     if (const std::string why = refusal_of_cudnn(cudnn_version(), cudnn_library().path()); !why.empty())
         throw DeviceError(why);

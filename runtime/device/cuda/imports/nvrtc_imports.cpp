@@ -28,6 +28,7 @@ nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
 nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const char* const* options) {
     return real<&nvrtcCompileProgram>("nvrtcCompileProgram")(program, count, options);
 }
+nvrtcResult nvrtcVersion(int* major, int* minor) { return real<&nvrtcVersion>("nvrtcVersion")(major, minor); }
 nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, size_t* size) {
     return real<&nvrtcGetCUBINSize>("nvrtcGetCUBINSize")(program, size);
 }
