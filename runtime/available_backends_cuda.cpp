@@ -27,11 +27,8 @@ std::vector<std::unique_ptr<KernelProvider>> providers_of(const DeviceModel& mod
 
 Backend cuda_backend(int threads, const Numerics& numerics) {
     auto device = std::make_unique<CudaDevice>(comm::launcher_local_rank());
-    DeviceModel model;
-    model.sm = device->sm();
+    DeviceModel model = cuda_model(device->sm(), numerics);
     model.cudnn = static_cast<int>(cuda::cudnn_version());
-    model.deterministic = numerics.deterministic;
-    model.tf32 = numerics.tf32;
     Backend backend;
     backend.providers = providers_of(model);
     backend.fuses_feed_forward = true;

@@ -39,10 +39,7 @@ class PlannedDevice final : public Device {
 Backend planned_cuda_backend(int sm, const Numerics& numerics) {
     if (const std::string refusal = cuda::refusal_of_gpu("of the plan", sm); !refusal.empty())
         throw ConfigError("command line: --sm: " + refusal);
-    DeviceModel model;
-    model.sm = sm;
-    model.deterministic = numerics.deterministic;
-    model.tf32 = numerics.tf32;
+    const DeviceModel model = cuda_model(sm, numerics);
     Backend backend;
     backend.device = std::make_unique<PlannedDevice>(model);
     backend.fuses_feed_forward = true;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "runtime/kernels/kernel.hpp"
+#include "runtime/numerics.hpp"
 
 namespace trireme {
 
@@ -19,6 +20,15 @@ struct DeviceModel {
     bool deterministic = false;
     bool tf32 = true;  ///< fp32 products may round their operands to TF32
 };
+
+/// A GPU of compute capability `sm` / 10 that computes as the job says.
+[[nodiscard]] inline DeviceModel cuda_model(int sm, const Numerics& numerics) {
+    DeviceModel model;
+    model.sm = sm;
+    model.deterministic = numerics.deterministic;
+    model.tf32 = numerics.tf32;
+    return model;
+}
 
 struct NodeRules {
     KernelNeeds needs;

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/core/philox.hpp"
+#include "runtime/kernels/cuda/nodes/weight_order.hpp"
 #include "runtime/optim/element_rules.hpp"
 #include "runtime/optim/running_statistics.hpp"
 #include "runtime/optim/updater.hpp"
@@ -409,8 +410,9 @@ TEST(Weights, ArePackedAndUnpacked) {
             const std::vector<float> masters = random_floats("masters", n);
             std::vector<std::byte> memory(static_cast<std::size_t>(n * size_of(dtype) + 16), std::byte{0x5a});
             const cuda::Sink packed{memory.data(), dtype};
+            const cuda::Source fp32 = cuda::fp32_source(reinterpret_cast<const std::byte*>(masters.data()));
             HostStream stream(Order::scattered);
-            Launches::pack_weights(stream, w, masters.data(), packed);
+            cuda::pack_weights<HostLaunch>(stream, w, fp32, packed);
             std::int64_t at = 0;
             for (std::int64_t o = 0; o < w.out; ++o) {
                 for (std::int64_t y = 0; y < w.kernel[0]; ++y) {
@@ -429,12 +431,12 @@ TEST(Weights, ArePackedAndUnpacked) {
             }
             ASSERT_EQ(memory.back(), std::byte{0x5a});
             std::vector<float> back(masters.size());
-            Launches::unpack_gradient(stream, w, packed.source(), back.data());
+            cuda::unpack_gradient<HostLaunch>(stream, w, packed.source(),
+                                              {reinterpret_cast<std::byte*>(back.data()), DType::f32});
             std::vector<float> rounded(masters.size());
-            Launches::cast(stream, cuda::fp32_source(reinterpret_cast<const std::byte*>(masters.data())),
-                           packed, n);
-            Launches::cast(stream, packed.source(),
-                           {reinterpret_cast<std::byte*>(rounded.data()), DType::f32}, n);
+            cuda::convert<HostLaunch>(stream, fp32, packed, n);
+            cuda::convert<HostLaunch>(stream, packed.source(),
+                                      {reinterpret_cast<std::byte*>(rounded.data()), DType::f32}, n);
             EXPECT_EQ(back, rounded);
             ++census().cases;
         }

@@ -83,21 +83,25 @@ class HostGraphs {
   private:
     using Tensors = std::vector<HostTensor>;
 
-    /// f(n, o, y, x, group's channel i, ky, kx, input row, input column) for each term of the convolution.
+    /// f(o, n, y, x, group's channel i, ky, kx, input row, input column) for each term of the convolution.
     template <class F>
-    static void for_each_term(const cudnn::ConvGeometry& g, std::int64_t o, const F& f) {
-        const std::int64_t first = o / (g.out_channels / g.groups) * g.channels_in_group();
-        for (std::int64_t n = 0; n < g.batch; ++n)
-            for (std::int64_t y = 0; y < g.output[0]; ++y)
-                for (std::int64_t x = 0; x < g.output[1]; ++x)
-                    for (std::int64_t ky = 0; ky < g.kernel[0]; ++ky)
-                        for (std::int64_t kx = 0; kx < g.kernel[1]; ++kx) {
-                            const std::int64_t row = y * g.stride[0] - g.padding[0] + ky * g.dilation[0];
-                            const std::int64_t column = x * g.stride[1] - g.padding[1] + kx * g.dilation[1];
-                            if (row < 0 || row >= g.input[0] || column < 0 || column >= g.input[1]) continue;
-                            for (std::int64_t i = 0; i < g.channels_in_group(); ++i)
-                                f(n, y, x, i, first + i, ky, kx, row, column);
-                        }
+    static void for_each_term(const cudnn::ConvGeometry& g, const F& f) {
+        for (std::int64_t o = 0; o < g.out_channels; ++o) {
+            const std::int64_t first = o / (g.out_channels / g.groups) * g.channels_in_group();
+            for (std::int64_t n = 0; n < g.batch; ++n)
+                for (std::int64_t y = 0; y < g.output[0]; ++y)
+                    for (std::int64_t x = 0; x < g.output[1]; ++x)
+                        for (std::int64_t ky = 0; ky < g.kernel[0]; ++ky)
+                            for (std::int64_t kx = 0; kx < g.kernel[1]; ++kx) {
+                                const std::int64_t row = y * g.stride[0] - g.padding[0] + ky * g.dilation[0];
+                                const std::int64_t column =
+                                    x * g.stride[1] - g.padding[1] + kx * g.dilation[1];
+                                if (row < 0 || row >= g.input[0] || column < 0 || column >= g.input[1])
+                                    continue;
+                                for (std::int64_t i = 0; i < g.channels_in_group(); ++i)
+                                    f(o, n, y, x, i, first + i, ky, kx, row, column);
+                            }
+        }
     }
 
     /// Sums in fp64, an element of the tensor each, and rounded once at the end.
@@ -123,13 +127,11 @@ class HostGraphs {
 
     static void conv_forward(const cudnn::GraphSpec& spec, const Tensors& t) {
         Sums sums(t.back());
-        for (std::int64_t o = 0; o < spec.conv.out_channels; ++o) {
-            for_each_term(spec.conv, o,
-                          [&](std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t i, std::int64_t c,
-                              std::int64_t ky, std::int64_t kx, std::int64_t row, std::int64_t column) {
-                              sums.at(n, o, y, x) += t[0].get(n, c, row, column) * t[1].get(o, i, ky, kx);
-                          });
-        }
+        for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
+                                     std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
+                                     std::int64_t row, std::int64_t column) {
+            sums.at(n, o, y, x) += t[0].get(n, c, row, column) * t[1].get(o, i, ky, kx);
+        });
         t.back().for_each([&](std::int64_t n, std::int64_t o, std::int64_t y, std::int64_t x) {
             double& value = sums.at(n, o, y, x);
             if (spec.bias) value += t[2].get(0, o, 0, 0);
@@ -140,24 +142,20 @@ class HostGraphs {
     }
     static void conv_input_gradient(const cudnn::GraphSpec& spec, const Tensors& t) {
         Sums sums(t[2]);
-        for (std::int64_t o = 0; o < spec.conv.out_channels; ++o) {
-            for_each_term(spec.conv, o,
-                          [&](std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t i, std::int64_t c,
-                              std::int64_t ky, std::int64_t kx, std::int64_t row, std::int64_t column) {
-                              sums.at(n, c, row, column) += t[0].get(n, o, y, x) * t[1].get(o, i, ky, kx);
-                          });
-        }
+        for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
+                                     std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
+                                     std::int64_t row, std::int64_t column) {
+            sums.at(n, c, row, column) += t[0].get(n, o, y, x) * t[1].get(o, i, ky, kx);
+        });
         sums.store();
     }
     static void conv_weight_gradient(const cudnn::GraphSpec& spec, const Tensors& t) {
         Sums sums(t[2]);
-        for (std::int64_t o = 0; o < spec.conv.out_channels; ++o) {
-            for_each_term(spec.conv, o,
-                          [&](std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t i, std::int64_t c,
-                              std::int64_t ky, std::int64_t kx, std::int64_t row, std::int64_t column) {
-                              sums.at(o, i, ky, kx) += t[0].get(n, c, row, column) * t[1].get(n, o, y, x);
-                          });
-        }
+        for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
+                                     std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
+                                     std::int64_t row, std::int64_t column) {
+            sums.at(o, i, ky, kx) += t[0].get(n, c, row, column) * t[1].get(n, o, y, x);
+        });
         sums.store();
     }
 

@@ -21,24 +21,7 @@ struct UpdateMemory {
     StepState* state = nullptr;
 };
 
-/// A weight as its master lies: [out, in, kernel height, kernel width]. `in`: channels of a group.
-struct WeightShape {
-    std::int64_t out = 0;
-    std::int64_t in = 0;
-    std::int64_t kernel[2] = {1, 1};
-};
-
 /// What the executor does with a step: StepLaunches behind its interface.
 [[nodiscard]] std::unique_ptr<StepKernels> make_step_kernels(const StepParts& parts);
-
-/// The values of `a` and `b` change places.
-void exchange(Stream& stream, float* a, float* b, std::int64_t elements);
-
-/// Values in another type.
-void cast(Stream& stream, const Source& from, const Sink& to, std::int64_t elements);
-/// Masters as products read them: [out, kernel height, kernel width, in], in any type.
-void pack_weights(Stream& stream, const WeightShape& shape, const float* masters, const Sink& packed);
-/// The way back, for a gradient that a product left in that order.
-void unpack_gradient(Stream& stream, const WeightShape& shape, const Source& packed, float* gradient);
 
 }  // namespace trireme::cuda

@@ -17,9 +17,8 @@
 
 namespace trireme {
 
-/// Where a user's measurements are kept: $TRIREME_PLAN_CACHE, else trireme/plans.json in $XDG_CACHE_HOME or
-/// in
-/// ~/.cache; empty where none of these is set. `variable` answers as std::getenv does.
+/// Where a user's measurements are kept: $TRIREME_PLAN_CACHE, else trireme/plans.json in $XDG_CACHE_HOME,
+/// else the same in ~/.cache; empty where none of these is set. `variable` answers as std::getenv does.
 [[nodiscard]] std::filesystem::path plan_cache_path(const std::function<const char*(const char*)>& variable);
 
 /// Times of one plan, in microseconds, in the order in which they were taken.

@@ -2,9 +2,9 @@
 // says what lies where).
 #pragma once
 
-#include "runtime/kernels/cuda/bodies/elementwise.hpp"
 #include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
 #include "runtime/kernels/cuda/nodes/sum_columns.hpp"
+#include "runtime/kernels/cuda/nodes/weight_order.hpp"
 #include "runtime/kernels/rules/cudnn_plans.hpp"
 
 namespace trireme::cudnn {
@@ -26,8 +26,8 @@ class ConvKernels final : public GraphKernels<Graphs> {
         if (plan_.master_weights) return;
         pack_weights(stream, b.params[0], b.forward_weights);
         if (!plan_.bias_copy) return;
-        convert(stream, geometry().out_channels, {b.params[1], DType::f32},
-                {b.forward_weights + *plan_.bias_copy, plan_.compute});
+        cuda::convert<Launch>(stream, {b.params[1], DType::f32},
+                              {b.forward_weights + *plan_.bias_copy, plan_.compute}, geometry().out_channels);
     }
     void pack_backward(Stream& stream, const KernelBuffers& b) override {
         if (!plan_.master_weights) pack_weights(stream, b.params[0], b.backward_weights);
@@ -67,7 +67,10 @@ class ConvKernels final : public GraphKernels<Graphs> {
             {read(stream, b, b.inputs[0], input_types_[0], parts.x, geometry().inputs()),
              read(stream, b, b.d_output, output_type_, parts.d_y, geometry().outputs()), d_w});
         this->run(weight_gradient_, stream, workspace(b, parts));
-        if (!plan_.master_weights) unpack_gradient(stream, d_w, b.d_params[0]);
+        if (!plan_.master_weights) {
+            cuda::unpack_gradient<Launch>(stream, weights(), {d_w, plan_.compute},
+                                          {b.d_params[0], DType::f32});
+        }
         if (plan_.forward.bias) sum_bias_gradient(stream, b);
     }
 
@@ -82,7 +85,8 @@ class ConvKernels final : public GraphKernels<Graphs> {
             finish(stream, b, parts.d_x, {b.d_inputs[0], input_types_[0]}, geometry().inputs());
         }
         if (!plan_.forward.residual || b.d_inputs[1] == nullptr || b.d_inputs[1] == b.d_output) return;
-        convert(stream, geometry().outputs(), {b.d_output, output_type_}, {b.d_inputs[1], input_types_[1]});
+        cuda::convert<Launch>(stream, {b.d_output, output_type_}, {b.d_inputs[1], input_types_[1]},
+                              geometry().outputs());
     }
 
   private:
@@ -93,15 +97,11 @@ class ConvKernels final : public GraphKernels<Graphs> {
         return aligned_up(b.scratch + parts.workspace, workspace_alignment);
     }
 
-    static void convert(Stream& stream, std::int64_t elements, const cuda::Source& from,
-                        const cuda::Sink& to) {
-        Launch::each(stream, cuda::packs_of(elements), cuda::Map<cuda::Same>{elements, from, to, {}});
-    }
     /// The operand where a graph may read it.
     [[nodiscard]] const std::byte* read(Stream& stream, const KernelBuffers& b, const std::byte* operand,
                                         DType dtype, const Part& part, std::int64_t elements) const {
         if (!part) return operand;
-        convert(stream, elements, {operand, dtype}, {b.scratch + *part, plan_.compute});
+        cuda::convert<Launch>(stream, {operand, dtype}, {b.scratch + *part, plan_.compute}, elements);
         return b.scratch + *part;
     }
     /// Where a graph may write a result, and its way from there to its place.
@@ -110,31 +110,15 @@ class ConvKernels final : public GraphKernels<Graphs> {
     }
     void finish(Stream& stream, const KernelBuffers& b, const Part& part, const cuda::Sink& result,
                 std::int64_t elements) const {
-        if (part) convert(stream, elements, {b.scratch + *part, plan_.compute}, result);
+        if (part) cuda::convert<Launch>(stream, {b.scratch + *part, plan_.compute}, result, elements);
     }
 
-    /// [out, in, kh, kw] in fp32 becomes [out, kh, kw, in].
+    [[nodiscard]] cuda::WeightShape weights() const {
+        const ConvGeometry& g = geometry();
+        return {g.out_channels, g.channels_in_group(), {g.kernel[0], g.kernel[1]}};
+    }
     void pack_weights(Stream& stream, const std::byte* master, std::byte* copy) const {
-        const ConvGeometry& g = geometry();
-        const std::int64_t in = g.channels_in_group();
-        const auto [height, width] = g.kernel;
-        const std::int64_t taps = height * width;
-        permute(stream, {{g.out_channels, height, width, in},
-                         {in * taps, width, 1, taps},
-                         {master, DType::f32},
-                         {copy, plan_.compute}});
-    }
-    void unpack_gradient(Stream& stream, const std::byte* d_w, std::byte* place) const {
-        const ConvGeometry& g = geometry();
-        const std::int64_t in = g.channels_in_group();
-        const auto [height, width] = g.kernel;
-        permute(stream, {{g.out_channels, in, height, width},
-                         {height * width * in, 1, width * in, in},
-                         {d_w, plan_.compute},
-                         {place, DType::f32}});
-    }
-    static void permute(Stream& stream, const cuda::Permute& body) {
-        Launch::each(stream, cuda::packs_of(body.elements()), body);
+        cuda::pack_weights<Launch>(stream, weights(), {master, DType::f32}, {copy, plan_.compute});
     }
 
     void sum_bias_gradient(Stream& stream, const KernelBuffers& b) const {

@@ -69,26 +69,6 @@ class StepLaunches {
                            {reinterpret_cast<std::byte*>(b), DType::f32}});
     }
 
-    static void cast(Stream& stream, const Source& from, const Sink& to, std::int64_t elements) {
-        each_pack(stream, elements, Map<Same>{elements, from, to, {}});
-    }
-
-    static void pack_weights(Stream& stream, const WeightShape& w, const float* masters, const Sink& packed) {
-        const std::int64_t taps = w.kernel[0] * w.kernel[1];
-        permute(stream, Permute{{w.out, w.kernel[0], w.kernel[1], w.in},
-                                {w.in * taps, w.kernel[1], 1, taps},
-                                fp32_source(reinterpret_cast<const std::byte*>(masters)),
-                                packed});
-    }
-
-    static void unpack_gradient(Stream& stream, const WeightShape& w, const Source& packed, float* gradient) {
-        const std::int64_t taps = w.kernel[0] * w.kernel[1];
-        permute(stream, Permute{{w.out, w.in, w.kernel[0], w.kernel[1]},
-                                {taps * w.in, 1, w.kernel[1] * w.in, w.in},
-                                packed,
-                                {reinterpret_cast<std::byte*>(gradient), DType::f32}});
-    }
-
   private:
     /// The tables of a plan where they lie on the device.
     struct Tables {
@@ -124,7 +104,6 @@ class StepLaunches {
     static void each_pack(Stream& stream, std::int64_t elements, const Body& body) {
         Launch::each(stream, packs_of(elements), body);
     }
-    static void permute(Stream& stream, const Permute& body) { each_pack(stream, body.elements(), body); }
 };
 
 }  // namespace trireme::cuda
