@@ -75,12 +75,13 @@ enum class PoolKind { max, average };
 
 /// Pooling over windows, floor rounding. Average divides by the whole window, padding counted as zeros
 /// (PyTorch's count_include_pad default). Max ignores padding; of equal values the first in row-major order
-/// takes the gradient.
+/// takes the gradient. An activation is applied to what was pooled.
 struct Pool2d {
     PoolKind kind = PoolKind::max;
     std::array<std::int64_t, 2> kernel{2, 2};
     std::array<std::int64_t, 2> stride{2, 2};
     std::array<std::int64_t, 2> padding{0, 0};
+    Activation activation = Activation::none;
     bool operator==(const Pool2d&) const = default;
 };
 

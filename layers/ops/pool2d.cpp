@@ -6,7 +6,10 @@
 namespace trireme::layers::rules {
 
 std::string attributes(const Pool2d& op) {
-    return fmt::format("kernel={}, stride={}, padding={}", str(op.kernel), str(op.stride), str(op.padding));
+    std::string text =
+        fmt::format("kernel={}, stride={}, padding={}", str(op.kernel), str(op.stride), str(op.padding));
+    if (op.activation == Activation::relu) text += ", activation=relu";
+    return text;
 }
 
 Shape infer(const Pool2d& op, const Shapes& inputs) {
@@ -43,6 +46,8 @@ Cost cost(const GlobalAveragePool&, const Shape& input, const Shape& output) {
 
 BackwardNeeds needs(const GlobalAveragePool&) { return {}; }
 
-BackwardNeeds needs(const Pool2d& op) { return {.input = op.kind == PoolKind::max}; }
+BackwardNeeds needs(const Pool2d& op) {
+    return {.input = op.kind == PoolKind::max, .output = op.activation != Activation::none};
+}
 
 }  // namespace trireme::layers::rules

@@ -60,19 +60,21 @@ void run(const Pool2d& op, const Extents& e, const ForwardIo& io) {
         for_each_place(op, in, n, y, x, c, [&](std::size_t place) { sum += input[place]; });
         io.output[out] = sum / window_size(op);
     });
+    finish_sums(op.activation, io.output);
 }
 
 void run_back(const Pool2d& op, const Extents& e, const BackwardIo& io) {
     const std::span<double> d_input = wanted(io.d_inputs, 0);
     if (d_input.empty()) return;
     std::fill(d_input.begin(), d_input.end(), 0.0);
+    const std::vector<double> gradient = before_activation(op.activation, io);
     const Shape& in = e.inputs[0];
     for_each_output(e, [&](std::size_t out, std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t c) {
         if (op.kind == PoolKind::max) {
-            d_input[place_of_maximum(op, in, io.inputs[0], n, y, x, c)] += io.d_output[out];
+            d_input[place_of_maximum(op, in, io.inputs[0], n, y, x, c)] += gradient[out];
             return;
         }
-        const double share = io.d_output[out] / window_size(op);
+        const double share = gradient[out] / window_size(op);
         for_each_place(op, in, n, y, x, c, [&](std::size_t place) { d_input[place] += share; });
     });
 }

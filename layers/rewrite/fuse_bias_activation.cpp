@@ -52,10 +52,13 @@ Rewritten fuse_bias_activation(const ModelGraph& graph) {
 }
 
 Rewritten fuse(const ModelGraph& graph) {
-    Rewritten first = fuse_bias_activation(graph);
-    Rewritten second = fuse_batch_norm(first.graph);
-    second.lines.insert(second.lines.begin(), first.lines.begin(), first.lines.end());
-    return second;
+    Rewritten done{graph, {}};
+    for (auto* rewrite : {pool_before_relu, fuse_bias_activation, fuse_batch_norm}) {
+        Rewritten next = rewrite(done.graph);
+        done.graph = std::move(next.graph);
+        done.lines.insert(done.lines.end(), next.lines.begin(), next.lines.end());
+    }
+    return done;
 }
 
 }  // namespace trireme::layers

@@ -15,6 +15,14 @@ struct Rewritten {
     std::vector<std::string> lines;  ///< what was done, a line each, for `inspect`; empty: nothing
 };
 
+/// A relu that a max pool alone reads moves behind it, into it, where there are fewer values:
+///
+///     conv1 --> relu1 --> pool1 -->            ==>       conv1 --> pool1 (activation=relu) -->
+///
+/// The largest of a window is the same before and behind a relu, and where it is not above 0 no gradient
+/// passes; so results are those of the separate nodes. The relu's name and tensor exist no more.
+[[nodiscard]] Rewritten pool_before_relu(const ModelGraph& graph);
+
 /// A conv2d or linear node, then (each optionally) a bias, for a conv2d the addition of one other tensor, and
 /// a relu, become one node:
 ///

@@ -92,6 +92,8 @@ TEST(Nodes, Pools) {
     std::vector<OpCase> cases;
     for (const layers::PoolKind kind : {layers::PoolKind::max, layers::PoolKind::average}) {
         cases.push_back({layers::Pool2d{kind, {3, 3}, {2, 2}, {1, 1}}, {9, 8, 67}, {1, 3}, Values::tied});
+        cases.push_back(
+            {layers::Pool2d{kind, {3, 3}, {2, 2}, {1, 1}, layers::Activation::relu}, {9, 8, 67}, {3}});
         cases.push_back({layers::Pool2d{kind, {17, 16}, {1, 1}, {0, 0}}, {18, 19, 5}, {2}});  // wide places
         cases.push_back({layers::Pool2d{kind, {5, 4}, {1, 3}, {2, 2}}, {3, 4, 9}, {2}});
     }

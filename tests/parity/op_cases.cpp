@@ -207,6 +207,8 @@ std::vector<OpCase> pool_cases() {
             add({.kernel = {2, 3}, .stride = {3, 4}}, {10, 12, 1});  // gaps between the windows
             add({.kernel = {7, 7}, .stride = {1, 1}}, {7, 7, 33});   // the whole image
             add({.kernel = {1, 1}, .stride = {1, 1}}, {4, 3, 2});
+            add({.activation = layers::Activation::relu}, {24, 24, 20});
+            add({.kernel = {3, 3}, .padding = {1, 1}, .activation = layers::Activation::relu}, {12, 11, 17});
         }
     }
     return cases;

@@ -11,7 +11,8 @@ using dims = dnnl::memory::dims;
 
 class PoolKernels final : public OnednnKernels {
   public:
-    PoolKernels(const layers::Pool2d& op, const NodeView& view) : OnednnKernels(view) {
+    PoolKernels(const layers::Pool2d& op, const NodeView& view)
+        : OnednnKernels(view), relu_(op.activation == layers::Activation::relu) {
         const bool max = op.kind == layers::PoolKind::max;
         const auto algorithm =
             max ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_include_padding;
@@ -25,7 +26,7 @@ class PoolKernels final : public OnednnKernels {
         const dims padding{op.padding[0], op.padding[1]};
         const dims no_gaps{0, 0};
         const dnnl::pooling_forward::primitive_desc pd(context_.engine, kind, algorithm, x, y, strides,
-                                                       kernel, no_gaps, padding, padding, attributes());
+                                                       kernel, no_gaps, padding, padding, attributes(relu_));
         description_ = pd.impl_info_str();
         const dnnl::memory::desc workspace = pd.workspace_desc();
         needs_.saved = Bytes(static_cast<std::int64_t>(workspace.get_size()));
@@ -42,8 +43,15 @@ class PoolKernels final : public OnednnKernels {
                      {DNNL_ARG_WORKSPACE, workspace},
                      {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()}}};
         if (!training()) return;
+        needs_.backward_reads_output = relu_;
+        if (relu_)
+            relu_mask_ =
+                relu_mask_call(context_, what("backward of relu"), view.outputs(), view.output_dtype());
+        // What forward did behind the pooling is no concern of its backward.
+        const dnnl::pooling_forward::primitive_desc bare(context_.engine, kind, algorithm, x, y, strides,
+                                                         kernel, no_gaps, padding, padding, attributes());
         const dnnl::pooling_backward::primitive_desc back(context_.engine, algorithm, x, y, strides, kernel,
-                                                          no_gaps, padding, padding, pd, attributes());
+                                                          no_gaps, padding, padding, bare, attributes());
         ScratchLayout backward_layout;
         d_x_ = {context_, what("input gradient"), backward_layout, x, input, ScratchCopy::Pass::writes};
         d_y_ = {context_, what("output gradient"), backward_layout, output, y};
@@ -65,6 +73,11 @@ class PoolKernels final : public OnednnKernels {
         forward_.run({x, y, b.saved, b.scratch + forward_scratchpad_});
         y_.finish(b.output, b.scratch);
     }
+    void backward_activation(Stream&, const KernelBuffers& b) override {
+        if (!relu_) return;
+        use_threads();
+        relu_mask_.run({b.output, b.d_output, b.d_output});
+    }
     void backward_input(Stream&, const KernelBuffers& b) override {
         use_threads();
         const void* d_y = d_y_.read(b.d_output, b.scratch);
@@ -78,8 +91,10 @@ class PoolKernels final : public OnednnKernels {
         return {{batch, shape[2], shape[0], shape[1]}, type_of(dtype), dnnl::memory::format_tag::nhwc};
     }
 
+    bool relu_;
     PrimitiveCall forward_;
     PrimitiveCall backward_;
+    PrimitiveCall relu_mask_;
     ScratchCopy x_;
     ScratchCopy y_;
     ScratchCopy d_x_;

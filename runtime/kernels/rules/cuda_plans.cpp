@@ -97,6 +97,8 @@ ColumnPlan plan_of(const layers::PositionEmbedding&, const NodeView& view) {
 
 NodePlan plan_of(const layers::Pool2d& op, const NodeView& view) {
     NodePlan plan = plan_named("windows", view);
+    plan.rules.needs.backward_reads_output =
+        view.request.training && op.activation != layers::Activation::none;
     if (view.request.training && op.kind == layers::PoolKind::max) {
         plan.rules.needs.saved = Bytes(view.outputs() * Winners::bytes_each(op.kernel[0] * op.kernel[1]));
     }

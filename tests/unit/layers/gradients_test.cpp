@@ -249,6 +249,7 @@ TEST(Gradients, Pools) {
             {Pool2d{.kind = kind, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}}, {{5, 4, 1}}, 3},
             {Pool2d{.kind = kind, .kernel = {1, 2}, .stride = {3, 3}},
              {{7, 8, 2}}},  // windows with gaps between
+            {Pool2d{.kind = kind, .activation = Activation::relu}, {{5, 6, 2}}},
             {Pool2d{.kind = kind, .kernel = {5, 4}, .stride = {1, 1}}, {{5, 4, 2}}},
         });
     }

@@ -125,6 +125,8 @@ TEST(Graph, WhatBackwardNeeds) {
     EXPECT_FALSE(backward_needs(Relu{}).input);
     EXPECT_TRUE(backward_needs(Pool2d{}).input);
     EXPECT_FALSE(backward_needs(Pool2d{.kind = PoolKind::average}).input);
+    EXPECT_FALSE(backward_needs(Pool2d{}).output);
+    EXPECT_TRUE(backward_needs(Pool2d{.activation = Activation::relu}).output);
     EXPECT_TRUE(backward_needs(SoftmaxCrossEntropy{}).input && backward_needs(SoftmaxCrossEntropy{}).target);
     EXPECT_FALSE(backward_needs(Bias{}).input || backward_needs(Bias{}).output ||
                  backward_needs(Bias{}).params);

@@ -319,6 +319,41 @@ TEST(FuseConvolution, TakesInAReluAlone) {
     expect_same_function(g, r.graph);
 }
 
+TEST(PoolBeforeRelu, MovesTheReluBehindThePool) {
+    ModelGraph g("m", {5, 7, 4}, {}, DType::i32);
+    TensorId x = g.add("relu1", Relu{}, {conv_bn(g, "conv", "bn", square(), g.input())});
+    x = g.add("pool1", Pool2d{.kernel = {3, 3}, .padding = {1, 1}}, {x});
+    head(g, g.add("pool2", Pool2d{}, {g.add("relu2", Relu{}, {x})}));
+    const Rewritten r = pool_before_relu(g);
+    EXPECT_THAT(r.lines, testing::ElementsAre("pool_before_relu: pool1 comes before relu1",
+                                              "pool_before_relu: pool2 comes before relu2"));
+    EXPECT_THAT(r.graph.str(), testing::HasSubstr("activation=relu"));
+    expect_same_function(g, r.graph);
+    EXPECT_TRUE(pool_before_relu(r.graph).lines.empty());
+    expect_same_function(g, fuse(g).graph);
+}
+
+/// Others read the relu too; an average is another behind a relu; no other function commutes in this way.
+TEST(PoolBeforeRelu, LeavesWhatWouldBeAnotherFunction) {
+    const auto expect_left = [](const std::function<TensorId(ModelGraph&)>& pooled) {
+        ModelGraph g("m", {4, 4, 2}, {}, DType::i32);
+        head(g, pooled(g));
+        EXPECT_EQ(pool_before_relu(g).graph.str(), g.str());
+    };
+    expect_left([](ModelGraph& g) {
+        const TensorId x = g.add("relu", Relu{}, {g.input()});
+        const TensorId y = g.add("side", Pool2d{}, {x});
+        return g.add("sum", Add{}, {y, g.add("mean", Pool2d{.kind = PoolKind::average}, {x})});
+    });
+    expect_left([](ModelGraph& g) {
+        return g.add("p", Pool2d{.kind = PoolKind::average}, {g.add("relu", Relu{}, {g.input()})});
+    });
+    expect_left([](ModelGraph& g) { return g.add("p", Pool2d{}, {g.add("tanh", Tanh{}, {g.input()})}); });
+    expect_left([](ModelGraph& g) {
+        return g.add("p", Pool2d{.activation = Activation::relu}, {g.add("relu", Relu{}, {g.input()})});
+    });
+}
+
 TEST(StoreAsBf16, LeavesSamplesLogitsAndLossesInFp32) {
     const ModelGraph g = fuse(lenet()).graph;
     const Rewritten r = store_as_bf16(g);

@@ -16,8 +16,13 @@ struct PoolShape {
     std::int64_t kernel[2];
     std::int64_t stride[2];
     std::int64_t padding[2];
+    bool relu;  ///< behind the pooling
 
     [[nodiscard]] TRIREME_HD std::int64_t places() const { return kernel[0] * kernel[1]; }
+    TRIREME_HD void finish(Pack& pooled) const {
+        if (!relu) return;
+        for (int k = 0; k < pack_size; ++k) pooled[k] = pooled[k] < 0 ? 0.0F : pooled[k];
+    }
 };
 
 /// A pack of channels of one pixel of [samples, extents, channels].
@@ -96,6 +101,7 @@ struct MaxPool {
                 place_of[k] = place;
             }
         });
+        shape.finish(best);
         y.write(out.at, out.n, best);
         if (winners.memory == nullptr) return;
         for_each_of(out.n, [&](int k) { winners.put(out.at + k, place_of[k]); });
@@ -116,6 +122,7 @@ struct AveragePool {
         });
         const auto places = static_cast<float>(shape.places());
         for (int k = 0; k < pack_size; ++k) sum[k] /= places;
+        shape.finish(sum);
         y.write(out.at, out.n, sum);
     }
 };

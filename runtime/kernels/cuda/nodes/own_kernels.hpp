@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/kernels/cuda/bodies/elementwise.hpp"
 #include "runtime/kernels/cuda/nodes/sum_columns.hpp"
 #include "runtime/kernels/rules/cuda_plans.hpp"
 #include "runtime/kernels/rules/cuda_rules.hpp"
@@ -69,6 +70,12 @@ class OwnKernels : public NodeKernels {
     template <class Body>
     static void packs(Stream& stream, std::int64_t elements, const Body& body) {
         Launch::each(stream, packs_of(elements), body);
+    }
+    /// The gradient through a fused relu, in place.
+    void undo_relu(Stream& stream, const KernelBuffers& b) const {
+        const Sink d{b.d_output, output_type_};
+        packs(stream, outputs_,
+              Map2<ReluSlope>{outputs_, d.source(), {b.output, output_type_}, d, ReluSlope{}});
     }
     template <class Rule>
     static void rows(Stream& stream, const Tiling& tiling, const Rule& rule) {

@@ -14,6 +14,7 @@ class PoolKernels final : public OwnKernels<Launch, NodePlan> {
           max_(op.kind == layers::PoolKind::max),
           batch_(view.request.batch) {
         shape_.channels = view.input[2];
+        shape_.relu = op.activation == layers::Activation::relu;
         for (int axis = 0; axis < 2; ++axis) {
             shape_.in[axis] = view.input[axis];
             shape_.out[axis] = view.output[axis];
@@ -29,6 +30,9 @@ class PoolKernels final : public OwnKernels<Launch, NodePlan> {
         } else {
             pixels(stream, shape_.out, AveragePool{shape_, this->input(b), this->output(b)});
         }
+    }
+    void backward_activation(Stream& stream, const KernelBuffers& b) override {
+        if (shape_.relu) this->undo_relu(stream, b);
     }
     void backward_input(Stream& stream, const KernelBuffers& b) override {
         if (max_) {

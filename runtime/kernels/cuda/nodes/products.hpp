@@ -61,11 +61,7 @@ class LinearKernels final : public OwnKernels<Launch, ColumnPlan> {
                                    bias_ ? fp32_source(b.params[1]) : Source{}, relu_, this->output(b)});
     }
     void backward_activation(Stream& stream, const KernelBuffers& b) override {
-        if (!relu_) return;
-        const Source d = this->d_output(b);
-        this->packs(stream, this->outputs(),
-                    Map2<ReluSlope>{
-                        this->outputs(), d, this->output(b).source(), {b.d_output, d.dtype}, ReluSlope{}});
+        if (relu_) this->undo_relu(stream, b);
     }
     void backward_weight(Stream& stream, const KernelBuffers& b) override {
         Launch::each(
