@@ -239,6 +239,7 @@ ExecutorParts executor_parts(const PlannedJob& job, comm::Communicator& comm, Mo
     parts.loss_scaling = job.spec().precision.loss_scale;
     parts.comm = &comm;
     parts.seed = job.spec().job.seed;
+    parts.capture = job.spec().job.capture;
     parts.eval_batch = job.eval_rows();
     return parts;
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "jobs/evaluation.hpp"
 
@@ -49,20 +50,38 @@ void TrainingSteps::resume(const Position& position) {
 void TrainingSteps::open_data(const io::Cursor& first) {
     io::LoaderOptions options = job_.spec().data.loader;
     options.split = "train";
+    if (job_.device().asynchronous()) options.memory = &job_.device().staging();
     loader_.emplace(*job_.data(), job_.plan().shards(), job_.plan().owned(comm_.rank()), first, options,
                     trace_);
+}
+
+void TrainingSteps::close_data() {
+    executor_.forget_next();
+    next_.reset();
+    loader_.reset();
+}
+
+StepKind TrainingSteps::kind_of(const io::Cursor& cursor) const {
+    const VirtualShards& shards = job_.plan().shards();
+    return shards.step_samples(cursor.step_in_epoch) < shards.batch() ? StepKind::short_last : StepKind::full;
+}
+
+std::optional<NextBatch> TrainingSteps::look_ahead() {
+    next_ = loader_->next_if_ready();
+    if (!next_) return std::nullopt;
+    return NextBatch{host_batch(*next_), kind_of(next_->cursor())};
 }
 
 StepReport TrainingSteps::step(const Position& position, const StepWishes& wishes) {
     const auto begin = Clock::now();
     comm_.set_state(Phase::data, "batch");
     if (wishes.data_delay > 0) std::this_thread::sleep_for(std::chrono::duration<double>(wishes.data_delay));
-    const io::Batch batch = loader_->next(Deadline::in_seconds(job_.spec().deadline.data));
+    const io::Batch batch =
+        next_ ? std::move(*next_) : loader_->next(Deadline::in_seconds(job_.spec().deadline.data));
+    next_.reset();
     const double waited = std::chrono::duration<double>(Clock::now() - begin).count();
-    const VirtualShards& shards = job_.plan().shards();
-    const bool is_short = shards.step_samples(position.cursor.step_in_epoch) < shards.batch();
     StepInputs inputs;
-    inputs.kind = is_short ? StepKind::short_last : StepKind::full;
+    inputs.kind = kind_of(position.cursor);
     inputs.batch = host_batch(batch);
     inputs.step = position.step;
     inputs.lr = schedule_.at(position.step);
@@ -70,6 +89,7 @@ StepReport TrainingSteps::step(const Position& position, const StepWishes& wishe
     inputs.save_wish = wishes.save;
     inputs.drill_delay = wishes.kernel_delay;
     inputs.deadline = Deadline::in_seconds(wishes.deadline);
+    if (job_.device().asynchronous()) inputs.next = [this] { return look_ahead(); };
     StepReport report = executor_.step(inputs);
     if (job_.spec().precision.loss_scale.dynamic) scale_ = LossScale{report.loss_scale, report.good_in_a_row};
     report.times.data_wait = waited;

@@ -29,6 +29,7 @@ class TrainingSteps {
     TrainingSteps(const PlannedJob& job, comm::Communicator& comm, TraceSink* trace);
     TrainingSteps(const TrainingSteps&) = delete;
     TrainingSteps& operator=(const TrainingSteps&) = delete;
+    ~TrainingSteps() { close_data(); }
 
     [[nodiscard]] ModelState& state() { return state_; }
     [[nodiscard]] StepGuard& guard() { return guard_; }
@@ -41,7 +42,7 @@ class TrainingSteps {
     void resume(const Position& position);
     /// Starts to read the training samples from `first` on.
     void open_data(const io::Cursor& first);
-    void close_data() { loader_.reset(); }
+    void close_data();
     /// The step at `position`: its batch, forward, backward, sums, update. Steps follow each other from where
     /// the data was opened. Throws what the loader and the executor throw.
     StepReport step(const Position& position, const StepWishes& wishes);
@@ -49,6 +50,9 @@ class TrainingSteps {
     bool advance(Position& position) const;
 
   private:
+    [[nodiscard]] StepKind kind_of(const io::Cursor& cursor) const;
+    [[nodiscard]] std::optional<NextBatch> look_ahead();
+
     const PlannedJob& job_;
     comm::Communicator& comm_;
     TraceSink* trace_;
@@ -58,6 +62,7 @@ class TrainingSteps {
     LrSchedule schedule_;
     std::optional<LossScale> scale_;  ///< behind the last step; where it is dynamic
     std::optional<io::BatchLoader> loader_;
+    std::optional<io::Batch> next_;  ///< of the step to come: on its way to the device
 };
 
 }  // namespace trireme::jobs

@@ -77,6 +77,7 @@ class BatchLoader::Impl {
     ~Impl();
 
     Batch next(const Deadline& deadline);
+    std::optional<Batch> next_if_ready();
     [[nodiscard]] ReadCounters counters() const { return reader_.counters(); }
     [[nodiscard]] Bytes allocated_bytes() const { return ring_->bytes() + staging_.size(); }
 
@@ -90,6 +91,7 @@ class BatchLoader::Impl {
         std::vector<std::int64_t> shard_index;  ///< of each feeder, counted from owned.begin
     };
 
+    [[nodiscard]] Batch serve(Batch::Slot& slot, const Cursor& cursor);
     [[nodiscard]] Cursor cursor_of(std::int64_t sequence) const;
     /// Samples of the first `leaves` leaves of this rank in a step: where the next leaf goes.
     [[nodiscard]] std::int64_t samples_before(std::int64_t leaves, std::int64_t step_in_epoch) const;
@@ -128,7 +130,7 @@ BatchLoader::Impl::Impl(const DataSetInfo& info, const VirtualShards& shards, In
       staging_(host_, Bytes(layout_.staging_bytes)),
       context_{&shards_, &options_, &layout_, &reader_, &decoder_, &info_, is_augmented(info, options),
                trace},
-      ring_(std::make_shared<BatchRing>(layout_, info_)) {
+      ring_(std::make_shared<BatchRing>(layout_, info_, options.memory)) {
     ensure(shards.samples() == info.split(options.split).samples, "virtual shards cover the split");
     ensure(!info.is_stream() || info.context > 0, "a stream is served in windows (with_windows)");
     make_workers();
@@ -221,10 +223,20 @@ Batch BatchLoader::Impl::next(const Deadline& deadline) {
                         "the file system, or raise deadline.data",
                         cursor.epoch, cursor.step_in_epoch, what_workers_do()));
     }
-    slot->cursor = cursor;
-    slot->samples = samples_before(owned_.size(), cursor.step_in_epoch);
+    return serve(*slot, cursor);
+}
+
+std::optional<Batch> BatchLoader::Impl::next_if_ready() {
+    Batch::Slot* slot = ring_->ready(served_);
+    if (slot == nullptr) return std::nullopt;
+    return serve(*slot, cursor_of(served_));
+}
+
+Batch BatchLoader::Impl::serve(Batch::Slot& slot, const Cursor& cursor) {
+    slot.cursor = cursor;
+    slot.samples = samples_before(owned_.size(), cursor.step_in_epoch);
     ++served_;
-    return Batch(std::shared_ptr<Batch::Slot>(ring_, slot));
+    return Batch(std::shared_ptr<Batch::Slot>(ring_, &slot));
 }
 
 BatchLoader::BatchLoader(const DataSetInfo& info, const VirtualShards& shards, IndexRange owned, Cursor start,
@@ -234,6 +246,7 @@ BatchLoader::BatchLoader(const DataSetInfo& info, const VirtualShards& shards, I
 BatchLoader::~BatchLoader() = default;
 
 Batch BatchLoader::next(const Deadline& deadline) { return impl_->next(deadline); }
+std::optional<Batch> BatchLoader::next_if_ready() { return impl_->next_if_ready(); }
 ReadCounters BatchLoader::counters() const { return impl_->counters(); }
 Bytes BatchLoader::allocated_bytes() const { return impl_->allocated_bytes(); }
 

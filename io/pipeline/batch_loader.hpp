@@ -10,6 +10,7 @@
 
 #include "io/data_set.hpp"
 #include "runtime/core/deadline.hpp"
+#include "runtime/core/memory_space.hpp"
 #include "runtime/core/strong.hpp"
 #include "runtime/core/trace_sink.hpp"
 #include "runtime/core/virtual_shards.hpp"
@@ -28,6 +29,9 @@ struct LoaderOptions {
     Augment augment = Augment::none;
     int workers = 1;   ///< reading and decoding threads
     int prefetch = 2;  ///< batches ready ahead, >= 1
+    /// Where batches lie, such as memory that a device copies from beside the host; it must outlive them.
+    /// Null: plain host memory.
+    MemorySpace* memory = nullptr;
 };
 
 /// Where the epoch's sequence stands: the next step to load.
@@ -88,6 +92,8 @@ class BatchLoader {
     /// CommTimeout naming the data phase at the deadline. A caller holds at most `prefetch` batches when it
     /// asks for the next one.
     [[nodiscard]] Batch next(const Deadline& deadline);
+    /// The same where it is there already; does not wait.
+    [[nodiscard]] std::optional<Batch> next_if_ready();
 
     [[nodiscard]] ReadCounters counters() const;
     /// What was taken from the host for buffers: equal to `planned_bytes`.

@@ -2,9 +2,9 @@
 
 namespace trireme::io {
 
-BatchRing::BatchRing(const LoaderLayout& layout, const DataSetInfo& info)
+BatchRing::BatchRing(const LoaderLayout& layout, const DataSetInfo& info, MemorySpace* memory)
     : parts_(layout.workers),
-      memory_(host_, Bytes(layout.ring_bytes)),
+      memory_(memory != nullptr ? *memory : host_, Bytes(layout.ring_bytes)),
       slots_(static_cast<std::size_t>(layout.slots)) {
     std::byte* next = memory_.data();
     for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -43,6 +43,12 @@ Batch::Slot* BatchRing::wait_ready(std::int64_t sequence, const Deadline& deadli
     if (filled()) return &slot;
     if (error_) std::rethrow_exception(error_);
     return nullptr;
+}
+
+Batch::Slot* BatchRing::ready(std::int64_t sequence) {
+    Batch::Slot& slot = slots_[static_cast<std::size_t>(sequence) % slots_.size()];
+    const std::lock_guard lock(mutex_);
+    return slot.sequence == sequence && slot.missing == 0 ? &slot : nullptr;
 }
 
 void BatchRing::release(Batch::Slot& slot) {

@@ -37,7 +37,8 @@ struct Batch::Slot {
 
 class BatchRing {
   public:
-    BatchRing(const LoaderLayout& layout, const DataSetInfo& info);
+    /// `memory`: where batches lie; null: plain host memory.
+    BatchRing(const LoaderLayout& layout, const DataSetInfo& info, MemorySpace* memory);
 
     /// Waits until the slot of `sequence` is open for it; nullptr when the ring was stopped.
     Batch::Slot* wait_open(std::int64_t sequence);
@@ -45,6 +46,8 @@ class BatchRing {
     /// Waits until batch `sequence` is ready. nullptr at the deadline. Throws what a worker failed with, once
     /// the batches before it are served.
     Batch::Slot* wait_ready(std::int64_t sequence, const Deadline& deadline);
+    /// The same without waiting: nullptr when it is not ready.
+    Batch::Slot* ready(std::int64_t sequence);
     void release(Batch::Slot& slot);
     void fail(std::exception_ptr error);
     void stop();

@@ -28,6 +28,7 @@ void read_job(SettingsReader& read, JobSpec& spec, const std::filesystem::path& 
     job.stop_at = read.maybe_integer("job.stop_at", 1);
     job.device = read.choice("job.device", {"auto", "cpu", "cuda", "reference"});
     job.share_device = read.flag("job.share_device");
+    job.capture = read.flag("job.capture");
     job.canonical = read.choice("job.deterministic", {"fast", "canonical"}) == "canonical";
     if (read.text("job.threads") != "auto") {
         job.threads = read.integer("job.threads", 1, 1024);

@@ -32,6 +32,7 @@ struct JobSpec {
         std::optional<std::int64_t> stop_at;
         std::string device;
         bool share_device = false;            ///< ranks may take one GPU together
+        bool capture = true;                  ///< steps are replayed as CUDA graphs
         bool canonical = false;               ///< same bits on any rank count
         std::optional<std::int64_t> threads;  ///< empty: auto
         std::optional<Bytes> memory_limit;

@@ -21,6 +21,9 @@ constexpr std::array table{
     KeyInfo{"job.stop_at", "", "save and end with code 0 at this step; the horizon of schedules stays"},
     KeyInfo{"job.device", "auto", "auto, cpu, cuda or reference (fp64 inside, slow)"},
     KeyInfo{"job.share_device", "false", "cuda: ranks of a host may take one GPU together"},
+    KeyInfo{"job.capture", "true",
+            "cuda: replay steps as graphs; false launches kernel by kernel, for profilers and the search for "
+            "faults"},
     KeyInfo{"job.deterministic", "fast", "fast, or canonical: the same bits on any rank count"},
     KeyInfo{
         "job.threads", "auto",

@@ -19,6 +19,13 @@ class Event {
     [[nodiscard]] virtual bool done() = 0;
 };
 
+/// Work of a stream that was recorded once, to be launched again and again. Events and memory that it names
+/// must outlive it.
+class LaunchGraph {
+  public:
+    virtual ~LaunchGraph() = default;
+};
+
 class Stream {
   public:
     /// Waits for what has been launched, as far as it can: memory that it works on may be released after it.
@@ -33,6 +40,17 @@ class Stream {
     /// Copies between memories of the device and the host, in stream order. Host memory must stay until the
     /// copy has finished, and be of `Device::staging()` where it is to run beside the host.
     virtual void copy(std::byte* to, const std::byte* from, Bytes size) = 0;
+
+    // Where Device::captures says so; elsewhere an InternalError.
+
+    /// Until `end_capture` nothing that is launched here runs: it goes into a graph, with the arguments that
+    /// it has now. So do records of events and waits for them: each launch of the graph moves what it
+    /// records, and waits for what was recorded last when it was launched. Meanwhile nobody synchronizes with
+    /// the stream.
+    virtual void begin_capture();
+    [[nodiscard]] virtual std::unique_ptr<LaunchGraph> end_capture();
+    /// Launches all that was recorded, in order.
+    virtual void launch(LaunchGraph& graph);
 };
 
 class Device {
@@ -52,6 +70,8 @@ class Device {
     [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
     /// True where launches return before their work is done, on memory that the host does not read.
     [[nodiscard]] virtual bool asynchronous() const { return false; }
+    /// True where work can be captured once and launched as a whole (LaunchGraph).
+    [[nodiscard]] virtual bool captures() const { return false; }
     /// Host memory for copies that run beside the host.
     [[nodiscard]] virtual MemorySpace& staging() { return memory(); }
     /// Makes host memory that others own fit for such copies, until `unpin`; see Pinned.

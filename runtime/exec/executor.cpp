@@ -106,9 +106,12 @@ void Executor::prepare_training() {
     sums_.resize(buckets);
     for (std::size_t b = 0; b < buckets; ++b) bucket_labels_.push_back(fmt::format("bucket {}", b));
     make_step_kernels();
+    if (parts_.capture && parts_.device->captures())
+        streams_.emplace(*parts_.device, parts_.seed, plan.selection().graph().nodes().size());
     for (StepKind kind : {StepKind::full, StepKind::short_last}) {  // made now, so that no step pays for it
         if (kind == StepKind::short_last && !plan.has_short_step()) continue;
-        training_program(kind);
+        CompiledProgram& program = training_program(kind);
+        if (streams_) streams_->bind(program);
         if (plan.spec().canonical) make_canonical_lists(kind);
     }
 }
@@ -172,6 +175,10 @@ StepReport Executor::step(const StepInputs& inputs) {
     scope.batch = inputs.batch;
     scope.drill_delay = inputs.drill_delay;
     const auto begin = Clock::now();
+    scope.loaded = ahead_ && ahead_->x.data() == inputs.batch.x.data();
+    if (scope.loaded) transfers_->take_other_half();
+    ahead_.reset();
+    scope.captured = captured(inputs.kind);
     load(program, inputs.batch, inputs.step);
     give_orders(inputs);
     run(program, scope);
@@ -224,24 +231,25 @@ void Executor::load(CompiledProgram& program, const HostBatch& batch, std::int64
 }
 
 void Executor::run(CompiledProgram& program, StepScope& scope) {
-    StepTimes& times = scope.report.times;
     try {
-        for (CompiledInstruction& instruction : program.instructions()) {
-            parts_.comm->set_state(program.program().training ? Phase::step : Phase::evaluate,
-                                   instruction.text);
-            const auto begin = Clock::now();
-            wait_for(*instruction.source);
-            execute(instruction, scope);
-            signal(*instruction.source);
-            const auto end = Clock::now();
-            if (double* column = column_of(instruction.source->action, times))
-                *column += seconds_between(begin, end);
-            trace_span(instruction.text, begin, end);
-        }
+        if (scope.captured != nullptr) return replay(program, scope);
+        for (CompiledInstruction& instruction : program.instructions()) play(instruction, scope);
     } catch (...) {
         if (transfers_) transfers_->finish_uploads();  // the batch goes with the exception
         throw;
     }
+}
+
+void Executor::play(CompiledInstruction& instruction, StepScope& scope) {
+    parts_.comm->set_state(scope.inputs != nullptr ? Phase::step : Phase::evaluate, instruction.text);
+    const auto begin = Clock::now();
+    wait_for(*instruction.source);
+    execute(instruction, scope);
+    signal(*instruction.source);
+    const auto end = Clock::now();
+    if (double* column = column_of(instruction.source->action, scope.report.times))
+        *column += seconds_between(begin, end);
+    trace_span(instruction.text, begin, end);
 }
 
 /// What kernels of an asynchronous device wait for; sums are waited for by OptimizerStep itself.
@@ -259,19 +267,34 @@ void Executor::signal(const Instruction& instruction) {
     }
 }
 
-void Executor::load_microbatch(const CompiledInstruction& instruction, const StepScope& scope) {
-    if (!transfers_) return;
+void Executor::upload(const CompiledInstruction& instruction, const HostBatch& batch, int half) {
     const layers::ModelGraph& graph = parts_.plan->selection().graph();
     // Of a forward batch the memory may hold more samples than the span says.
-    const auto piece = [&](layers::TensorId id, const std::byte* batch) -> DeviceTransfers::Piece {
+    const auto piece = [&](layers::TensorId id, const std::byte* samples) -> DeviceTransfers::Piece {
         const layers::TensorSpec& tensor = graph.tensor(id);
         const Bytes sample = bytes_of(tensor.shape.elements(), tensor.dtype);
         const Bytes offset = sample * instruction.first_sample;
-        return {batch + offset.value, offset, sample * instruction.samples};
+        return {samples + offset.value, offset, sample * instruction.samples};
     };
     const auto& action = std::get<LoadMicrobatch>(instruction.source->action);
-    transfers_->load(action.microbatch.value, piece(graph.input(), scope.batch.x.data()),
-                     piece(graph.target(), scope.batch.y.data()));
+    transfers_->load(half, action.microbatch.value, piece(graph.input(), batch.x.data()),
+                     piece(graph.target(), batch.y.data()));
+}
+
+void Executor::upload_next(const StepScope& scope) {
+    if (!transfers_ || !scope.inputs->next) return;
+    const std::optional<NextBatch> next = scope.inputs->next();
+    if (!next || next->batch.samples == 0) return;
+    for (const CompiledInstruction& instruction : training_program(next->kind).instructions()) {
+        if (std::holds_alternative<LoadMicrobatch>(instruction.source->action))
+            upload(instruction, next->batch, 1 - transfers_->half());
+    }
+    ahead_ = next->batch;
+}
+
+void Executor::forget_next() {
+    if (transfers_) transfers_->finish_uploads();
+    ahead_.reset();
 }
 
 void Executor::trace_span(std::string_view name, Clock::time_point begin, Clock::time_point end) const {
@@ -285,7 +308,7 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     if (std::holds_alternative<Forward>(action) || std::holds_alternative<Recompute>(action)) {
         instruction.kernels->forward(*stream_, instruction.buffers);
     } else if (std::holds_alternative<LoadMicrobatch>(action)) {
-        load_microbatch(instruction, scope);
+        if (transfers_ && !scope.loaded) upload(instruction, scope.batch, transfers_->half());
     } else if (const auto* pack = std::get_if<PackWeights>(&action)) {
         if (pack->for_backward) {
             instruction.kernels->pack_backward(*stream_, instruction.buffers);
@@ -305,6 +328,7 @@ void Executor::execute(CompiledInstruction& instruction, StepScope& scope) {
     } else if (const auto* sum = std::get_if<ReduceBucket>(&action)) {
         reduce(sum->bucket, scope);
     } else if (std::holds_alternative<OptimizerStep>(action)) {
+        upload_next(scope);
         wait_for_sums(scope);
         commit(scope);
     }
@@ -322,7 +346,7 @@ MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const 
     report.apart = device.asynchronous();
     if (!report.apart) return report;
     const BatchBytes batch = batch_bytes(plan, rank, eval_batch);
-    report.batch = batch.x + batch.y;
+    report.batch = (batch.x + batch.y) * std::int64_t{DeviceTransfers::halves};
     report.host_state = report.parameters + report.optimizer_state;
     report.host_sums = std::exchange(report.gradients, bytes_of(plan.device_gradients(rank), DType::f32));
     return report;

@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.hpp"
@@ -16,6 +18,7 @@
 #include "runtime/exec/compiled_program.hpp"
 #include "runtime/exec/step_kernels.hpp"
 #include "runtime/exec/step_report.hpp"
+#include "runtime/exec/step_streams.hpp"
 #include "runtime/exec/transfers.hpp"
 #include "runtime/optim/step_guard.hpp"
 #include "runtime/plan/parallel_plan.hpp"
@@ -30,6 +33,12 @@ struct HostBatch {
     std::int64_t samples = 0;
 };
 
+/// The batch of the step to come.
+struct NextBatch {
+    HostBatch batch;
+    StepKind kind = StepKind::full;
+};
+
 /// What changes from step to step.
 struct StepInputs {
     StepKind kind = StepKind::full;
@@ -40,6 +49,10 @@ struct StepInputs {
     bool save_wish = false;  ///< this rank's clock asks for a checkpoint
     double drill_delay = 0;  ///< fault drills: seconds by which this rank's first kernel takes longer
     Deadline deadline = Deadline::in_seconds(0);
+    /// Asked once all of a step has been launched: the next step's samples, if they are there. They travel to
+    /// an asynchronous device while it computes, and stay where they are until the next `step`, which is
+    /// given the same, or `forget_next`. May be empty.
+    std::function<std::optional<NextBatch>()> next;
 };
 
 /// What a rank's executor is made of; all must outlive it.
@@ -56,6 +69,7 @@ struct ExecutorParts {
     /// gradients nor training programs nor their memory.
     StepGuard* guard = nullptr;
     LossScaling loss_scaling;
+    bool capture = true;          ///< steps are replayed as graphs of launches, where the device can
     std::int64_t eval_batch = 0;  ///< batch of `forward`; 0: none
 };
 
@@ -69,6 +83,8 @@ class Executor {
     StepReport step(const StepInputs& inputs);
     /// Counts updates and moves the loss scale from here on: after a resume, before the next step.
     void restore(const StepState& state);
+    /// Before the memory of StepInputs::next goes without having been given to a step.
+    void forget_next();
 
     /// Forward only, on this rank's own samples, at most `eval_batch`. It always runs at that size, so that
     /// its memory is planned and a sample's result does not depend on how many stand beside it: the memory
@@ -94,13 +110,23 @@ class Executor {
 
   private:
     struct StepScope;  // what the instructions of one step share
+    /// A training program's launches; empty until they have been captured.
+    struct Captured {
+        std::unique_ptr<LaunchGraph> passes;
+        std::unique_ptr<LaunchGraph> update;
+    };
     void prepare_training();
     CompiledProgram& training_program(StepKind kind);
     CompiledProgram& forward_program();
     void run(CompiledProgram& program, StepScope& scope);
+    void play(CompiledInstruction& instruction, StepScope& scope);
+    [[nodiscard]] Captured* captured(StepKind kind);
+    void capture(CompiledProgram& program, StepScope& scope, Captured& captured);
+    void replay(CompiledProgram& program, StepScope& scope);
     void execute(CompiledInstruction& instruction, StepScope& scope);
     void load(CompiledProgram& program, const HostBatch& batch, std::int64_t step);
-    void load_microbatch(const CompiledInstruction& instruction, const StepScope& scope);
+    void upload(const CompiledInstruction& instruction, const HostBatch& batch, int half);
+    void upload_next(const StepScope& scope);
     void wait_for(const Instruction& instruction);
     void signal(const Instruction& instruction);
     void give_orders(const StepInputs& inputs);
@@ -111,6 +137,7 @@ class Executor {
     void wait_for_sums(StepScope& scope);
     void commit(StepScope& scope);
     void update(StepScope& scope);
+    [[nodiscard]] StepState* judgement() { return reinterpret_cast<StepState*>(results_.data()); }
     void make_step_kernels();
     void prepare_transfers();
     [[nodiscard]] comm::Ready download(int bucket);
@@ -129,7 +156,9 @@ class Executor {
     Region results_;  ///< what comes back from a device: how a step was judged, or a prediction
     std::optional<DeviceTransfers> transfers_;                    ///< of an asynchronous device
     std::vector<std::vector<DeviceTransfers::Range>> downloads_;  ///< by bucket: its part of every slot
-    std::unique_ptr<StepKernels> step_kernels_;                   ///< of an executor that trains
+    std::optional<HostBatch> ahead_;             ///< what lies in the other half, or is on its way there
+    std::unique_ptr<StepKernels> step_kernels_;  ///< of an executor that trains
+    std::optional<StepStreams> streams_;         ///< where launches are captured
     std::map<StepKind, CompiledProgram> training_;
     std::optional<CompiledProgram> forward_;
     std::vector<comm::Ticket> sums_;
@@ -141,6 +170,8 @@ class Executor {
     comm::Ticket arrival_;  ///< done once every rank has handed over its last gradients
     std::map<StepKind, std::vector<std::shared_ptr<const comm::StepList>>> canonical_lists_;  ///< by bucket
     std::vector<std::string> bucket_labels_;
+    std::vector<StepKind> warm_;                             ///< of which a step was launched
+    std::map<std::pair<StepKind, int>, Captured> captured_;  ///< by kind, and half of the batch memory
     /// Last, so that it goes first: when an exception unwinds, it waits for what works on all of the above.
     std::unique_ptr<Stream> stream_;
 };

@@ -21,6 +21,7 @@ void Executor::give_orders(const StepInputs& inputs) {
     orders.stop_wish = inputs.stop_wish && !wishes_apart_ ? 1.0F : 0.0F;
     orders.save_wish = inputs.save_wish && !wishes_apart_ ? 1.0F : 0.0F;
     step_kernels_->begin(*stream_, orders);
+    if (streams_) streams_->send(*stream_, inputs.step);
 }
 
 void Executor::record_loss(const CompiledInstruction& instruction, bool on_top) {
@@ -58,7 +59,7 @@ void Executor::reduce(int bucket, StepScope& scope) {
     // Ahead of the sum itself, so that its message does not stand behind those of the gradients.
     if (++scope.sums_started == sums_.size() && parts_.comm->size() > 1)
         arrival_ = parts_.comm->arrive(arrival_label);
-    if (transfers_ && parts_.comm->size() == 1) return;  // the sum over one rank is where it should be
+    if (parts_.comm->size() == 1) return;  // the sum over one rank is where it should be
     const IndexRange range = parts_.plan->buckets().buckets()[index].range;
     if (parts_.plan->spec().canonical) {
         sums_[index] =
@@ -102,7 +103,12 @@ void Executor::commit(StepScope& scope) {
 
 void Executor::update(StepScope& scope) {
     StepState judged;
-    step_kernels_->commit(*stream_, transfers_ ? reinterpret_cast<StepState*>(results_.data()) : &judged);
+    parts_.state->change_on_device();
+    if (scope.captured != nullptr) {
+        stream_->launch(*scope.captured->update);
+    } else {
+        step_kernels_->commit(*stream_, transfers_ ? judgement() : &judged);
+    }
     if (transfers_) {
         stream_->synchronize();
         std::memcpy(&judged, results_.data(), sizeof(judged));

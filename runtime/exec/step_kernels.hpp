@@ -54,7 +54,8 @@ class StepKernels {
     virtual void add(Stream& stream, const InPlaceSum& sum) = 0;
     /// Judges the step; where it is admitted, and only then, updates parameters, optimizer state, average and
     /// running statistics. Writes the judgement to `judged`, which is host memory (of Device::staging() where
-    /// the device is asynchronous).
+    /// the device is asynchronous). Changes the state where the device keeps it: the caller has told the
+    /// state so (ModelState::change_on_device).
     virtual void commit(Stream& stream, StepState* judged) = 0;
 };
 

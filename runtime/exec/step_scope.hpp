@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <string_view>
 
 #include "runtime/exec/executor.hpp"
 
@@ -13,12 +14,17 @@ using Clock = std::chrono::steady_clock;
     return std::chrono::duration<double>(end - begin).count();
 }
 
+/// What a replayed step calls its passes, in traces and verdicts.
+inline constexpr std::string_view passes_label = "forward and backward";
+
 struct Executor::StepScope {
     const StepInputs* inputs = nullptr;  ///< null in forward programs
     StepReport report;
     HostBatch batch;
     std::size_t sums_started = 0;
     double drill_delay = 0;
+    Captured* captured = nullptr;  ///< the step is replayed
+    bool loaded = false;           ///< the samples were sent ahead
 };
 
 }  // namespace trireme

@@ -23,26 +23,31 @@ std::byte* bytes_of_floats(float* values) { return reinterpret_cast<std::byte*>(
 DeviceTransfers::DeviceTransfers(Device& device, Stream& compute, BatchBytes batch, int buckets,
                                  int microbatches)
     : compute_(compute),
-      x_(device.memory(), batch.x),
-      y_(device.memory(), batch.y),
-      samples_(events(device, microbatches)),
       gradients_(events(device, buckets)),
       arrived_(events(device, buckets)),
       summed_(events(device, buckets)),
+      batch_(device.make_stream()),
       upload_(device.make_stream()),
-      download_(device.make_stream()) {}
-
-void DeviceTransfers::load(int microbatch, const Piece& x, const Piece& y) {
-    upload_->copy(x_.data() + x.offset.value, x.host, x.size);
-    upload_->copy(y_.data() + y.offset.value, y.host, y.size);
-    upload_->record(at(samples_, microbatch));
+      download_(device.make_stream()) {
+    for (Half& half : halves_) {
+        half.x = Region(device.memory(), batch.x);
+        half.y = Region(device.memory(), batch.y);
+        half.samples = events(device, microbatches);
+    }
 }
 
-void DeviceTransfers::await_samples(int microbatch) { compute_.wait(at(samples_, microbatch)); }
+void DeviceTransfers::load(int half, int microbatch, const Piece& x, const Piece& y) {
+    const Half& to = halves_.at(static_cast<std::size_t>(half));
+    batch_->copy(to.x.data() + x.offset.value, x.host, x.size);
+    batch_->copy(to.y.data() + y.offset.value, y.host, y.size);
+    batch_->record(at(to.samples, microbatch));
+}
+
+void DeviceTransfers::await_samples(int microbatch) { compute_.wait(at(at_hand().samples, microbatch)); }
 
 void DeviceTransfers::finish_uploads() noexcept {
     try {
-        upload_->synchronize();
+        batch_->synchronize();
     } catch (const Error&) {
         // The device is lost, and copies with it; the error that is on its way says more.
     }

@@ -1,17 +1,21 @@
 // What moves between the host and an asynchronous device in a step, each direction on a stream of its own:
 //
-//     upload    | samples mb0 | samples mb1 |                          | sum 0 | sum 1 |
+//     batch     | samples mb0 | samples mb1 |          | the next step's samples |
 //     compute   .....| forward, backward .............. |..............|.......| commit
 //     download                    | bucket 0 |   | bucket 1 |
 //     comm                                  | sum over ranks |  | ... |
+//     upload                                            | sum 0 |      | sum 1 |
 //
+// The memory for a batch has two halves, so that the next step's samples travel while this one computes.
 // Compute waits for samples and sums by events, downloads wait for gradients by events, and comm's progress
 // thread asks the download's event before it sums; the host itself waits for comm alone.
 //
 // Invariant: a buffer is written again only after its last reader. A step ends with the host waiting for the
-// commit, which comes after everything that the step moved.
+// commit, which comes after everything that the step moved; so what the step before read may be written while
+// this one computes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -34,9 +38,13 @@ class DeviceTransfers {
     /// `buckets`: how many; `microbatches`: the most of any program. `compute` must outlive it.
     DeviceTransfers(Device& device, Stream& compute, BatchBytes batch, int buckets, int microbatches);
 
-    /// Where kernels find the batch that is being loaded.
-    [[nodiscard]] const std::byte* x() const { return x_.data(); }
-    [[nodiscard]] const std::byte* y() const { return y_.data(); }
+    static constexpr int halves = 2;
+    /// The half that the step at hand reads.
+    [[nodiscard]] int half() const { return half_; }
+    void take_other_half() { half_ = 1 - half_; }
+    /// Where kernels find its batch.
+    [[nodiscard]] const std::byte* x() const { return at_hand().x.data(); }
+    [[nodiscard]] const std::byte* y() const { return at_hand().y.data(); }
     /// A piece of one end of the batch, and where it belongs.
     struct Piece {
         const std::byte* host = nullptr;
@@ -45,9 +53,9 @@ class DeviceTransfers {
     };
     /// Starts to copy pieces of x and y to their places; what compute launches after `await_samples` finds
     /// them there.
-    void load(int microbatch, const Piece& x, const Piece& y);
+    void load(int half, int microbatch, const Piece& x, const Piece& y);
     void await_samples(int microbatch);
-    /// Waits for what reads host memory of the batch, as far as it can: before an exception takes the batch.
+    /// Waits for what reads host memory of batches, as far as it can: before that memory goes.
     void finish_uploads() noexcept;
 
     /// Compute has written the last gradient of a bucket.
@@ -66,14 +74,22 @@ class DeviceTransfers {
     /// Shared with the progress thread, which may ask one while an exception unwinds here.
     using Events = std::vector<std::shared_ptr<Event>>;
 
+    struct Half {
+        Region x;
+        Region y;
+        Events samples;  ///< by micro-batch
+    };
+
+    [[nodiscard]] const Half& at_hand() const { return halves_[static_cast<std::size_t>(half_)]; }
+
     Stream& compute_;
-    Region x_;
-    Region y_;
-    Events samples_;                  ///< by micro-batch
-    Events gradients_;                ///< by bucket
-    Events arrived_;                  ///< by bucket: on the host
-    Events summed_;                   ///< by bucket: back on the device
-    std::unique_ptr<Stream> upload_;  ///< the streams last: they go first, and wait
+    std::array<Half, halves> halves_;
+    int half_ = 0;
+    Events gradients_;               ///< by bucket
+    Events arrived_;                 ///< by bucket: on the host
+    Events summed_;                  ///< by bucket: back on the device
+    std::unique_ptr<Stream> batch_;  ///< the streams last: they go first, and wait
+    std::unique_ptr<Stream> upload_;
     std::unique_ptr<Stream> download_;
 };
 

@@ -44,6 +44,9 @@ struct KernelNeeds {
     /// Bit i: backward_input may write the gradient of input i where that of the output lies. The plan grants
     /// one of them at most.
     std::uint64_t backward_in_place = 0;
+    /// Of kernels that draw random numbers where LaunchContext::stream says: what for (RandomStream). Empty:
+    /// they draw none, or are keyed by LaunchContext::step.
+    std::string random_purpose{};
 };
 
 /// Memory of one launch. All pointers are device memory, aligned to 64 bytes, row-major [batch, shape...]

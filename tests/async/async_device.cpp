@@ -176,6 +176,11 @@ void Schedule::pin(std::int64_t change) {
     findings_.pinned += change;
 }
 
+void Schedule::replayed() {
+    const std::lock_guard lock(mutex_);
+    ++findings_.replays;
+}
+
 void Schedule::allocated(const std::byte* memory, std::int64_t size) {
     const std::lock_guard lock(mutex_);
     size > 0 ? void(allocations_[memory] = size) : void(allocations_.erase(memory));
@@ -204,9 +209,38 @@ std::size_t AsyncEvent::at() const {
     return *at_;
 }
 
-void AsyncStream::record(Event& event) { static_cast<AsyncEvent&>(event).point_at(schedule_.mark(stream_)); }
+void AsyncStream::synchronize() {
+    ensure(recording_ == nullptr, "nobody synchronizes with a stream that is captured");
+    schedule_.drain(stream_);
+}
 
-void AsyncStream::wait(Event& event) { schedule_.wait(stream_, static_cast<AsyncEvent&>(event).at()); }
+void AsyncStream::record(Event& event) {
+    if (recording_) return recording_->add([&event](AsyncStream& stream) { stream.record(event); });
+    static_cast<AsyncEvent&>(event).point_at(schedule_.mark(stream_));
+}
+
+void AsyncStream::wait(Event& event) {
+    if (recording_) return recording_->add([&event](AsyncStream& stream) { stream.wait(event); });
+    schedule_.wait(stream_, static_cast<AsyncEvent&>(event).at());
+}
+
+void AsyncStream::launch(std::string name, std::vector<Access> accesses, std::function<void()> run) {
+    if (!recording_) return schedule_.launch(stream_, std::move(name), std::move(accesses), std::move(run));
+    recording_->add([name, accesses, run](AsyncStream& stream) { stream.launch(name, accesses, run); });
+}
+
+void AsyncStream::begin_capture() {
+    ensure(recording_ == nullptr, "captures do not lie in each other");
+    recording_ = std::make_unique<AsyncGraph>();
+}
+
+std::unique_ptr<LaunchGraph> AsyncStream::end_capture() { return std::move(recording_); }
+
+void AsyncStream::launch(LaunchGraph& graph) {
+    ensure(recording_ == nullptr, "a graph is launched, not captured");
+    schedule_.replayed();
+    dynamic_cast<AsyncGraph&>(graph).replay(*this);
+}
 
 void AsyncStream::copy(std::byte* to, const std::byte* from, Bytes size) {
     launch("copy", {{from, size.value, false}, {to, size.value, true}},

@@ -58,7 +58,8 @@ struct Findings {
     std::map<std::int64_t, std::string> implied;  ///< waits that the queues and other waits imply, by number
     std::map<std::int64_t, std::string> waited;   ///< all waits: "stream waits for operation"
     std::int64_t operations = 0;
-    std::int64_t pinned = 0;  ///< host memory that is pinned now
+    std::int64_t replays = 0;  ///< launches of graphs
+    std::int64_t pinned = 0;   ///< host memory that is pinned now
 };
 
 /// The queues of one device, and who runs them.
@@ -76,6 +77,7 @@ class Schedule {
     [[nodiscard]] bool ask(std::size_t operation);
     void drain(std::size_t stream);
     void pin(std::int64_t change);
+    void replayed();
     /// Device memory that is there; size 0: no longer.
     void allocated(const std::byte* memory, std::int64_t size);
     /// Bytes from here to the end of its allocation.
@@ -112,6 +114,21 @@ class Schedule {
     Findings findings_;
 };
 
+class AsyncStream;
+
+/// What was recorded of a stream: each entry does again what the call did.
+class AsyncGraph final : public LaunchGraph {
+  public:
+    using Entry = std::function<void(AsyncStream&)>;
+    void add(Entry entry) { entries_.push_back(std::move(entry)); }
+    void replay(AsyncStream& stream) const {
+        for (const Entry& entry : entries_) entry(stream);
+    }
+
+  private:
+    std::vector<Entry> entries_;
+};
+
 class AsyncEvent final : public Event {
   public:
     explicit AsyncEvent(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
@@ -128,19 +145,22 @@ class AsyncEvent final : public Event {
 class AsyncStream final : public Stream {
   public:
     explicit AsyncStream(Schedule& schedule) : schedule_(schedule), stream_(schedule.add_stream()) {}
-    ~AsyncStream() override { synchronize(); }
-    void synchronize() override { schedule_.drain(stream_); }
+    ~AsyncStream() override { schedule_.drain(stream_); }
+    /// Throws InternalError inside a capture.
+    void synchronize() override;
     void record(Event& event) override;
     void wait(Event& event) override;
     void copy(std::byte* to, const std::byte* from, Bytes size) override;
+    void begin_capture() override;
+    [[nodiscard]] std::unique_ptr<LaunchGraph> end_capture() override;
+    void launch(LaunchGraph& graph) override;
     [[nodiscard]] std::int64_t rest_of(const void* memory) { return schedule_.rest_of(memory); }
-    void launch(std::string name, std::vector<Access> accesses, std::function<void()> run) {
-        schedule_.launch(stream_, std::move(name), std::move(accesses), std::move(run));
-    }
+    void launch(std::string name, std::vector<Access> accesses, std::function<void()> run);
 
   private:
     Schedule& schedule_;
     std::size_t stream_;
+    std::unique_ptr<AsyncGraph> recording_;
 };
 
 [[nodiscard]] inline AsyncStream& queue_of(Stream& stream) { return dynamic_cast<AsyncStream&>(stream); }
@@ -174,6 +194,7 @@ class AsyncDevice final : public Device {
     [[nodiscard]] MemorySpace& memory() override { return memory_; }
     [[nodiscard]] MemorySpace& staging() override { return staging_; }
     [[nodiscard]] bool asynchronous() const override { return true; }
+    [[nodiscard]] bool captures() const override { return true; }
     [[nodiscard]] std::unique_ptr<Stream> make_stream() override {
         return std::make_unique<AsyncStream>(*schedule_);
     }

@@ -117,6 +117,7 @@ class AsyncKernels final : public NodeKernels {
     void launch(std::string_view pass, Stream& stream, const KernelBuffers& b, Touched touched, Pass run) {
         const LaunchContext context = b.context == nullptr ? LaunchContext{} : *b.context;
         touched.reads(reinterpret_cast<const std::byte*>(context.loss_scale), sizeof(float));
+        touched.reads(reinterpret_cast<const std::byte*>(context.stream), sizeof(std::uint64_t));
         queue_of(stream).launch(fmt::format("{} {}", pass, name_), std::move(touched).list(),
                                 [this, run, context, buffers = b]() mutable {
                                     buffers.context = &context;

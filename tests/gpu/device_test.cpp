@@ -76,6 +76,36 @@ TEST_F(GpuDevice, EventsOrderStreams) {
     }
 }
 
+/// One stream's copies, captured once and replayed, between those of two others: in every launch the graph
+/// waits for what was recorded in front of it, and what waits for its event finds what it wrote.
+TEST_F(GpuDevice, GraphsAreJoinedByEvents) {
+    const Region first(device_->memory(), some);
+    const Region second(device_->memory(), some);
+    const Region out(device_->staging(), some);
+    const Region back(device_->staging(), some);
+    const auto up = device_->make_stream();
+    const auto middle = device_->make_stream();
+    const auto down = device_->make_stream();
+    const auto sent = device_->make_event();
+    const auto moved = device_->make_event();
+    up->record(*sent);
+    middle->begin_capture();
+    middle->wait(*sent);
+    middle->copy(second.data(), first.data(), some);
+    middle->record(*moved);
+    const auto graph = middle->end_capture();
+    for (std::int32_t round = 1; round <= 20; ++round) {
+        for (std::int32_t& number : numbers(out)) number = round;
+        up->copy(first.data(), out.data(), some);
+        up->record(*sent);
+        middle->launch(*graph);
+        down->wait(*moved);
+        down->copy(back.data(), second.data(), some);
+        down->synchronize();
+        EXPECT_THAT(numbers(back), Each(round));
+    }
+}
+
 TEST_F(GpuDevice, AnEventThatNobodyRecordedIsAMistake) {
     const auto stream = device_->make_stream();
     const auto event = device_->make_event();

@@ -111,6 +111,22 @@ def canonical(bench):
     return figures
 
 
+def capture(bench):
+    """Steps replayed as CUDA graphs: the bits of steps that are launched kernel by kernel, and what either takes"""
+    figures = {}
+    for recipe, batch in (("lenet-mnist", 64), ("gpt-char", 16)):
+        hashes = {}
+        for captured in ("true", "false"):
+            keys = ["--job.capture", captured, "--job.deterministic", "canonical", "--job.epochs", "", "--job.steps", 30, "--data.batch", batch]
+            done = train(bench, f"capture-{captured}-{recipe}", *job(bench, recipe, *keys))
+            hashes[captured] = done["params_sha256"]
+        if len(set(hashes.values())) != 1:
+            raise Failed(f"{recipe} gave other bits when its steps were replayed: {hashes}")
+        text = bench.trireme("bench", "train", *job(bench, recipe), "--steps", 50, "--rounds", 5, "--against", "--job.capture false", "--json")
+        figures[recipe] = {"bits": hashes["true"][:16], **bench_figures(text)}
+    return figures
+
+
 def training(recipe, *keys):
     def part(bench):
         # How many steps are a minute: from a short run, of which the first steps are the slowest.
@@ -165,6 +181,7 @@ PARTS = {
     "parity-bf16": parity("bf16"),
     "parity-f16": parity("f16"),
     "canonical": canonical,
+    "capture": capture,
     "train-lenet": training("lenet-mnist"),
     "train-resnet18": training("resnet18-cifar", *BF16),
     "train-resnet50": training("resnet50", *BF16, "--data.batch", "128"),

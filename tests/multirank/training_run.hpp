@@ -8,8 +8,10 @@
 #include <fstream>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -61,6 +63,8 @@ struct RunSetup {
     NanPolicy nan = NanPolicy::stop;
     /// The step in which the first image of rank 0 has a value that is no number.
     std::int64_t spoilt_step = -1;
+    bool capture = true;  ///< steps are replayed where the device can
+    bool ahead = true;    ///< a step's samples are given while the one before it computes
     /// A back end of the test's own for a rank; empty: that of `device`.
     std::function<Backend(int rank)> backend = {};
 };
@@ -150,16 +154,27 @@ class TrainingTest : public testing::Test {
         parts.device = backend.device.get();
         parts.step_kernels = backend.step_kernels;
         parts.comm = &comm;
-        Executor executor(parts);
+        parts.capture = setup.capture;
         io::LoaderOptions options;
         options.seed = 11;
         io::BatchLoader loader(data, plan.shards(), plan.owned(comm.rank()), io::Cursor{}, options, nullptr);
-        for (std::int64_t s = 0; s < setup.steps; ++s) {
-            const io::Batch batch = loader.next(Deadline::in_seconds(60));
+        const auto as_given = [&](const io::Batch& batch) -> NextBatch {
             const bool last = plan.shards().step_samples(batch.cursor().step_in_epoch) < spec.batch;
+            return {{batch.x_bytes(), batch.y_bytes(), batch.samples()},
+                    last ? StepKind::short_last : StepKind::full};
+        };
+        std::optional<io::Batch> ahead;
+        Executor executor(parts);
+        for (std::int64_t s = 0; s < setup.steps; ++s) {
+            const io::Batch batch = ahead ? std::move(*ahead) : loader.next(Deadline::in_seconds(60));
+            ahead.reset();
             StepInputs inputs;
-            inputs.kind = last ? StepKind::short_last : StepKind::full;
-            inputs.batch = {batch.x_bytes(), batch.y_bytes(), batch.samples()};
+            inputs.kind = as_given(batch).kind;
+            inputs.batch = as_given(batch).batch;
+            inputs.next = [&]() -> std::optional<NextBatch> {
+                if (!setup.ahead || s + 1 == setup.steps) return std::nullopt;
+                return as_given(ahead.emplace(loader.next(Deadline::in_seconds(60))));
+            };
             std::vector<float> spoilt;
             if (s == setup.spoilt_step && comm.rank() == 0) {
                 spoilt.assign(batch.x().begin(), batch.x().end());

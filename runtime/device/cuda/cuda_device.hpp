@@ -39,6 +39,7 @@ class CudaDevice final : public Device {
     [[nodiscard]] std::unique_ptr<Stream> make_stream() override;
     [[nodiscard]] std::unique_ptr<Event> make_event() override;
     [[nodiscard]] bool asynchronous() const override { return true; }
+    [[nodiscard]] bool captures() const override { return true; }
     [[nodiscard]] MemorySpace& staging() override { return staging_; }
     void pin(std::byte* memory, Bytes size) override;
     void unpin(std::byte* memory) noexcept override;

@@ -28,6 +28,14 @@ bool CudaEvent::done() {
     return true;
 }
 
+CudaGraph::CudaGraph(cudaGraph_t recorded) {
+    const cudaError_t status = cudaGraphInstantiate(&executable_, recorded, 0);
+    static_cast<void>(cudaGraphDestroy(recorded));
+    cuda::check(status, "making a graph of a step's launches");
+}
+
+CudaGraph::~CudaGraph() { static_cast<void>(cudaGraphExecDestroy(executable_)); }
+
 CudaStream::CudaStream() {
     cuda::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
 }
@@ -40,19 +48,41 @@ CudaStream::~CudaStream() {
 void CudaStream::synchronize() { cuda::check(cudaStreamSynchronize(stream_), "running a stream's work"); }
 
 void CudaStream::record(Event& event) {
-    cuda::check(cudaEventRecord(cuda_event(event).event_, stream_), "recording an event");
+    // Inside a capture an ordinary record would only order the streams of the capture.
+    const unsigned kind = capturing_ ? cudaEventRecordExternal : cudaEventRecordDefault;
+    cuda::check(cudaEventRecordWithFlags(cuda_event(event).event_, stream_, kind), "recording an event");
     cuda_event(event).recorded_ = true;
 }
 
 void CudaStream::wait(Event& event) {
     ensure(cuda_event(event).recorded_, "an event that is waited for was recorded");
-    cuda::check(cudaStreamWaitEvent(stream_, cuda_event(event).event_, 0), "waiting for an event");
+    const unsigned kind = capturing_ ? cudaEventWaitExternal : cudaEventWaitDefault;
+    cuda::check(cudaStreamWaitEvent(stream_, cuda_event(event).event_, kind), "waiting for an event");
 }
 
 void CudaStream::copy(std::byte* to, const std::byte* from, Bytes size) {
     if (size.value == 0) return;
     cuda::check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size.value), cudaMemcpyDefault, stream_),
                 "copying between host and device");
+}
+
+void CudaStream::begin_capture() {
+    // Of this thread alone: others ask events and copy meanwhile.
+    cuda::check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capturing a stream");
+    capturing_ = true;
+}
+
+std::unique_ptr<LaunchGraph> CudaStream::end_capture() {
+    capturing_ = false;
+    cudaGraph_t recorded = nullptr;
+    cuda::check(cudaStreamEndCapture(stream_, &recorded), "capturing a step's launches");
+    auto graph = std::make_unique<CudaGraph>(recorded);
+    cuda::check(cudaGraphUpload(graph->native(), stream_), "sending a graph to the GPU");
+    return graph;
+}
+
+void CudaStream::launch(LaunchGraph& graph) {
+    cuda::check(cudaGraphLaunch(static_cast<CudaGraph&>(graph).native(), stream_), "launching a graph");
 }
 
 namespace cuda {

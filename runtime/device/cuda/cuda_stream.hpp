@@ -28,6 +28,19 @@ class CudaEvent final : public Event {
     bool recorded_ = false;  ///< CUDA does not wait for an event that never was: it would hide a mistake
 };
 
+class CudaGraph final : public LaunchGraph {
+  public:
+    /// Takes `recorded` and makes it fit for launches on the current device.
+    explicit CudaGraph(cudaGraph_t recorded);
+    CudaGraph(const CudaGraph&) = delete;
+    CudaGraph& operator=(const CudaGraph&) = delete;
+    ~CudaGraph() override;
+    [[nodiscard]] cudaGraphExec_t native() const { return executable_; }
+
+  private:
+    cudaGraphExec_t executable_ = nullptr;
+};
+
 class CudaStream final : public Stream {
   public:
     /// Of the current device of the calling thread. It does not wait for the default stream.
@@ -40,10 +53,14 @@ class CudaStream final : public Stream {
     void record(Event& event) override;
     void wait(Event& event) override;
     void copy(std::byte* to, const std::byte* from, Bytes size) override;
+    void begin_capture() override;
+    [[nodiscard]] std::unique_ptr<LaunchGraph> end_capture() override;
+    void launch(LaunchGraph& graph) override;
     [[nodiscard]] cudaStream_t native() const { return stream_; }
 
   private:
     cudaStream_t stream_ = nullptr;
+    bool capturing_ = false;
 };
 
 namespace cuda {

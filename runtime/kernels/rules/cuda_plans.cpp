@@ -83,7 +83,9 @@ NodePlan plan_of(const layers::Concat&, const NodeView& view) { return plan_name
 
 NodePlan plan_of(const layers::Dropout&, const NodeView& view) {
     NodePlan plan = element_plan(view, Keeps::nothing);
-    if (view.request.training) plan.rules.needs.saved = Bytes(packs_of(view.outputs()));
+    if (!view.request.training) return plan;
+    plan.rules.needs.saved = Bytes(packs_of(view.outputs()));
+    plan.rules.needs.random_purpose = "dropout/" + view.node.name;
     return plan;
 }
 

@@ -55,7 +55,6 @@ class DeviceStepKernels final : public StepKernels {
     void add(Stream& stream, const InPlaceSum& sum) override { Launches::add_in_place(stream, sum); }
 
     void commit(Stream& stream, StepState* judged) override {
-        parts_.state->change_on_device();
         const float* status = parts_.gradients + parts_.status_offset;
         Launches::update(stream, plan_, {tables_.data(), orders(), status, state()}, arenas());
         Launches::update_running(stream, static_cast<std::int64_t>(parts_.norms.size()),

@@ -119,7 +119,6 @@ class DropoutKernels final : public OwnKernels<Launch, NodePlan> {
   public:
     DropoutKernels(const layers::Dropout& op, const NodeView& view, NodePlan plan)
         : OwnKernels<Launch, NodePlan>(view, std::move(plan)),
-          purpose_("dropout/" + view.node.name),
           sample_elements_(view.output.elements().value),
           scale_(static_cast<float>(1 / (1 - op.p))),
           // A uniform number is k 2^-24 with an integer k, so that k >= p 2^24 says the same, exactly.
@@ -133,7 +132,8 @@ class DropoutKernels final : public OwnKernels<Launch, NodePlan> {
             return;
         }
         ensure(b.context != nullptr, "a dropout in training has a launch context");
-        const RandomStream random(b.context->seed, purpose_, static_cast<std::uint64_t>(b.context->step));
+        const RandomStream random(b.context->seed, this->plan().rules.needs.random_purpose,
+                                  static_cast<std::uint64_t>(b.context->step));
         this->packs(stream, this->outputs(),
                     DropoutForward{this->outputs(), this->input(b), random.key(), b.context->stream,
                                    b.context->first_position * sample_elements_, threshold_, scale_,
@@ -146,7 +146,6 @@ class DropoutKernels final : public OwnKernels<Launch, NodePlan> {
     }
 
   private:
-    std::string purpose_;
     std::int64_t sample_elements_;
     float scale_;
     std::uint32_t threshold_;

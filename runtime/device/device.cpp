@@ -1,0 +1,16 @@
+#include "runtime/device/device.hpp"
+
+#include "runtime/core/error.hpp"
+
+namespace trireme {
+namespace {
+
+constexpr const char* no_graphs = "work is captured on a device that can";
+
+}  // namespace
+
+void Stream::begin_capture() { throw InternalError(no_graphs); }
+std::unique_ptr<LaunchGraph> Stream::end_capture() { throw InternalError(no_graphs); }
+void Stream::launch(LaunchGraph&) { throw InternalError(no_graphs); }
+
+}  // namespace trireme

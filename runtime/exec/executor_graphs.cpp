@@ -1,0 +1,91 @@
+// A training step whose launches were captured once:
+//
+//     host      uploads | launch passes | downloads, sums ......... | launch update | wait
+//     compute            | forward and backward of all micro-batches | update        |
+//
+// Two graphs, cut where the host waits for sums. Inside of the first one events join what moves beside it:
+// samples are waited for micro-batch by micro-batch, and each bucket's gradients are told when they are
+// there.
+//
+// The first step of a kind is launched piece by piece: libraries load and choose in their first launches what
+// a capture would not allow. The second one is captured.
+#include <algorithm>
+#include <utility>
+
+#include "runtime/core/error.hpp"
+#include "runtime/exec/step_scope.hpp"
+
+namespace trireme {
+namespace {
+
+/// Ends a capture that an exception leaves; what was recorded is dropped.
+class Capture {
+  public:
+    explicit Capture(Stream& stream) : stream_(&stream) { stream.begin_capture(); }
+    ~Capture() {
+        if (stream_ == nullptr) return;
+        try {
+            static_cast<void>(stream_->end_capture());
+        } catch (const Error&) {
+            // The error that is on its way says more.
+        }
+    }
+    Capture(const Capture&) = delete;
+    Capture& operator=(const Capture&) = delete;
+    [[nodiscard]] std::unique_ptr<LaunchGraph> end() {
+        return std::exchange(stream_, nullptr)->end_capture();
+    }
+
+  private:
+    Stream* stream_;
+};
+
+/// Instructions in which the host takes part; all others only launch.
+bool is_of_host(const Action& action) {
+    return std::holds_alternative<LoadMicrobatch>(action) || std::holds_alternative<ReduceBucket>(action) ||
+           std::holds_alternative<OptimizerStep>(action);
+}
+
+}  // namespace
+
+Executor::Captured* Executor::captured(StepKind kind) {
+    if (!parts_.capture || !parts_.device->captures()) return nullptr;
+    if (std::find(warm_.begin(), warm_.end(), kind) == warm_.end()) {
+        warm_.push_back(kind);
+        return nullptr;
+    }
+    return &captured_[{kind, transfers_->half()}];
+}
+
+void Executor::capture(CompiledProgram& program, StepScope& scope, Captured& captured) {
+    Capture passes(*stream_);
+    for (CompiledInstruction& instruction : program.instructions()) {
+        if (is_of_host(instruction.source->action)) continue;
+        wait_for(*instruction.source);
+        execute(instruction, scope);
+        signal(*instruction.source);
+    }
+    captured.passes = passes.end();
+    Capture update(*stream_);
+    step_kernels_->commit(*stream_, judgement());
+    captured.update = update.end();
+}
+
+void Executor::replay(CompiledProgram& program, StepScope& scope) {
+    for (CompiledInstruction& instruction : program.instructions()) {
+        if (std::holds_alternative<LoadMicrobatch>(instruction.source->action)) play(instruction, scope);
+    }
+    parts_.comm->set_state(Phase::step, passes_label);
+    const auto begin = Clock::now();
+    if (scope.captured->passes == nullptr) capture(program, scope, *scope.captured);
+    stream_->launch(*scope.captured->passes);
+    const auto end = Clock::now();
+    scope.report.times.compute += seconds_between(begin, end);
+    trace_span(passes_label, begin, end);
+    for (CompiledInstruction& instruction : program.instructions()) {
+        const Action& action = instruction.source->action;
+        if (is_of_host(action) && !std::holds_alternative<LoadMicrobatch>(action)) play(instruction, scope);
+    }
+}
+
+}  // namespace trireme
