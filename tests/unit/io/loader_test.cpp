@@ -7,6 +7,7 @@
 #include "io/pipeline/batch_loader.hpp"
 #include "io/pipeline/sample_order.hpp"
 #include "runtime/core/error.hpp"
+#include "runtime/core/host_memory.hpp"
 #include "tests/support/memory_source.hpp"
 
 namespace trireme::io {
@@ -138,6 +139,62 @@ TEST_F(Loader, AResumeGoesOnWhereItStopped) {
             ASSERT_EQ(ids_of(resumed.next(soon())), expected[step]);
         }
     }
+}
+
+/// Asked again and again without waiting, it gives the same batches in the same order; never one too early.
+TEST_F(Loader, GivesWhatIsReadyWithoutWaiting) {
+    make(DType::u8, false);
+    const VirtualShards shards(samples, 23, 8);
+    BatchLoader waits(info_, shards, {0, 8}, {}, {}, nullptr);
+    BatchLoader loader(info_, shards, {0, 8}, {}, {}, nullptr);
+    const Deadline deadline = soon();
+    for (std::int64_t step = 0; step < 20; ++step) {
+        std::optional<Batch> batch;
+        while (!batch && !deadline.expired()) batch = loader.next_if_ready();
+        ASSERT_TRUE(batch.has_value()) << "step " << step;
+        ASSERT_EQ(ids_of(*batch), ids_of(waits.next(soon())));
+        expect_values(*batch, true);
+    }
+    // The whole ring is held: the next batch cannot be there.
+    const Batch one = loader.next(soon());
+    const Batch two = loader.next(soon());
+    const Batch three = loader.next(soon());
+    EXPECT_FALSE(loader.next_if_ready().has_value());
+}
+
+/// Of the caller's memory, and back to it when the last batch has gone, which may be after the loader.
+TEST_F(Loader, BatchesLieInTheMemoryThatIsGiven) {
+    class CountedMemory final : public MemorySpace {
+      public:
+        [[nodiscard]] MemoryKind kind() const override { return MemoryKind::pinned; }
+        [[nodiscard]] std::string_view name() const override { return "counted"; }
+        [[nodiscard]] std::byte* allocate(Bytes size) override {
+            held += size.value;
+            return host_.allocate(size);
+        }
+        void release(std::byte* memory, Bytes size) noexcept override {
+            held -= size.value;
+            host_.release(memory, size);
+        }
+        std::int64_t held = 0;
+
+      private:
+        HostMemory host_;
+    };
+    make(DType::u8, false);
+    CountedMemory memory;
+    LoaderOptions options;
+    options.memory = &memory;
+    {
+        std::optional<BatchLoader> loader;
+        loader.emplace(info_, VirtualShards(samples, 23, 4), IndexRange{0, 4}, Cursor{}, options, nullptr);
+        const Batch batch = loader->next(soon());
+        expect_values(batch, true);
+        EXPECT_GE(memory.held, static_cast<std::int64_t>(3 * batch.x_bytes().size()));
+        loader.reset();
+        EXPECT_GT(memory.held, 0);
+    }
+    EXPECT_EQ(memory.held, 0);
 }
 
 TEST_F(Loader, TakesWhatIsPlannedAndReadsBlocksOnce) {
