@@ -39,6 +39,7 @@ nlohmann::ordered_json memory_json(const MemoryReport& report) {
             {"gradients", report.gradients.value},
             {"arena", report.arena.value},
             {"batch", report.batch.value},
+            {"device_sums", report.device_sums.value},
             {"on_device", report.on_device().value},
             {"host_state", report.host_state.value},
             {"host_sums", report.host_sums.value},

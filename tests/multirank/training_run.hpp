@@ -49,6 +49,7 @@ struct RunSetup {
     double lr = 0;
     std::string device = "reference";
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    SumPath path = SumPath::automatic;
     bool canonical = false;
     std::int64_t recompute = 1;
     std::int64_t virtual_shards = 0;
@@ -63,6 +64,10 @@ struct RunSetup {
     std::int64_t spoilt_step = -1;
     /// A back end of the test's own for a rank; empty: that of `device`.
     std::function<Backend(int rank)> backend = {};
+    /// Ranks over transports of the test's own; empty: those of threads.
+    std::function<std::vector<std::unique_ptr<comm::Communicator>>(int ranks)> world = {};
+    /// Hears how rank 0's gradients travel.
+    std::function<void(const std::string&)> told_of_sums = {};
 };
 
 class TrainingTest : public testing::Test {
@@ -90,7 +95,8 @@ class TrainingTest : public testing::Test {
     /// Every rank a thread; returns what each step did.
     static std::vector<StepRecord> run(const RunSetup& setup) {
         std::vector<StepRecord> steps(static_cast<std::size_t>(setup.steps));
-        auto world = comm::in_process_world(setup.ranks, comm::CommOptions{});
+        auto world =
+            setup.world ? setup.world(setup.ranks) : comm::in_process_world(setup.ranks, comm::CommOptions{});
         std::mutex mutex;
         std::vector<std::thread> threads;
         for (int rank = 0; rank < setup.ranks; ++rank) {
@@ -132,6 +138,7 @@ class TrainingTest : public testing::Test {
         spec.microbatches = setup.microbatches;
         spec.bucket_bytes = Bytes(2048);
         spec.algorithm = setup.algorithm;
+        spec.path = setup.path;
         spec.canonical = setup.canonical;
         spec.recompute = setup.recompute;
         spec.virtual_shards = setup.virtual_shards;
@@ -151,6 +158,7 @@ class TrainingTest : public testing::Test {
         parts.step_kernels = backend.step_kernels;
         parts.comm = &comm;
         Executor executor(parts);
+        if (setup.told_of_sums && comm.rank() == 0) setup.told_of_sums(executor.sums_text());
         io::LoaderOptions options;
         options.seed = 11;
         io::BatchLoader loader(data, plan.shards(), plan.owned(comm.rank()), io::Cursor{}, options, nullptr);
