@@ -44,6 +44,7 @@ struct Collective {
     std::shared_ptr<const StepList> steps;  ///< canonical_all_reduce: my list, made by the caller
     std::string label;
     Ready ready;                       ///< empty: the operand is there
+    OnLane place;                      ///< `data` is the lane's memory
     std::shared_ptr<void> keep_alive;  ///< owns `data` where the caller may leave before the collective ends
 };
 

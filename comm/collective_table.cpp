@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "comm/halving_doubling.hpp"
+#include "comm/peer_messages.hpp"
 #include "comm/ring.hpp"
 #include "comm/select.hpp"
 #include "comm/tag.hpp"
@@ -20,11 +21,28 @@ constexpr std::size_t most_lists = 512;
 
 CollectiveTable::CollectiveTable(Transport& transport, Group group, const CommOptions& options,
                                  OnFinished on_finished)
-    : transport_(transport),
-      group_(std::move(group)),
-      segment_bytes_(options.segment_bytes),
-      on_finished_(std::move(on_finished)),
-      staging_(options.segment_bytes, slots_per_task) {}
+    : transport_(transport), group_(std::move(group)), on_finished_(std::move(on_finished)) {
+    lanes_.push_back(std::make_unique<Lane>(std::make_shared<HostOps>(), nullptr, transport,
+                                            options.segment_bytes, std::span<std::byte>()));
+}
+
+int CollectiveTable::open_lane(LaneSetup setup) {
+    setup.ops->open();
+    std::unique_ptr<Messages> own;
+    if (!setup.peers.empty()) {
+        own = std::make_unique<PeerMessages>(transport_, *setup.ops, group_.world_rank(group_.index()),
+                                             std::move(setup.peers));
+    }
+    Messages& messages = own ? *own : static_cast<Messages&>(transport_);
+    lanes_.push_back(std::make_unique<Lane>(std::move(setup.ops), std::move(own), messages,
+                                            setup.segment_bytes, setup.staging));
+    return static_cast<int>(lanes_.size()) - 1;
+}
+
+void CollectiveTable::close_lane(int lane) {
+    cancel_where([&](const Open& open) { return lane_number(open) == lane; });
+    lanes_.at(static_cast<std::size_t>(lane)).reset();
+}
 
 void CollectiveTable::admit(std::shared_ptr<Ticket::State> ticket) {
     const Collective& what = ticket->what;
@@ -72,13 +90,14 @@ bool CollectiveTable::advance() {
 }
 
 void CollectiveTable::begin(Open& open) {
-    if (spare_tasks_.empty()) {
-        spare_tasks_.push_back(std::make_unique<CollectiveTask>(transport_, staging_));
+    Lane& lane = lane_of(open);
+    if (lane.spare_tasks.empty()) {
+        lane.spare_tasks.push_back(std::make_unique<CollectiveTask>(lane.messages, lane.staging, *lane.ops));
     }
     const Tag tag{group_.id(), open.fingerprint.sequence, open.fingerprint.hash()};
     std::shared_ptr<const StepList> steps = steps_of(open);
-    open.task = std::move(spare_tasks_.back());
-    spare_tasks_.pop_back();
+    open.task = std::move(lane.spare_tasks.back());
+    lane.spare_tasks.pop_back();
     open.began = std::chrono::steady_clock::now();
     open.task->start(std::move(steps), group_, tag.pack(), open.ticket->what.data, open.ticket->what.dtype);
 }
@@ -86,14 +105,14 @@ void CollectiveTable::begin(Open& open) {
 void CollectiveTable::finish(std::size_t position) {
     Open open = std::move(open_[position]);
     open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(position));
-    spare_tasks_.push_back(std::move(open.task));
+    lane_of(open).spare_tasks.push_back(std::move(open.task));
     on_finished_({*open.ticket, open.fingerprint, open.began});
 }
 
 void CollectiveTable::drop(Open& open) {
     if (open.task == nullptr) return;
     open.task->cancel();
-    spare_tasks_.push_back(std::move(open.task));
+    lane_of(open).spare_tasks.push_back(std::move(open.task));
 }
 
 void CollectiveTable::cancel_all() {
@@ -101,13 +120,20 @@ void CollectiveTable::cancel_all() {
     open_.clear();
 }
 
-void CollectiveTable::cancel_in(const std::byte* begin, const std::byte* end) {
+template <class Chosen>
+void CollectiveTable::cancel_where(Chosen chosen) {
     std::erase_if(open_, [&](Open& open) {
-        const std::byte* data = open.ticket->what.data;
-        if (data < begin || data >= end) return false;
+        if (!chosen(open)) return false;
         drop(open);
         open.ticket->status.store(TicketStatus::cancelled);
         return true;
+    });
+}
+
+void CollectiveTable::cancel_in(const std::byte* begin, const std::byte* end) {
+    cancel_where([&](const Open& open) {
+        const std::byte* data = open.ticket->what.data;
+        return data >= begin && data < end;
     });
 }
 
@@ -153,17 +179,20 @@ std::shared_ptr<const StepList> CollectiveTable::steps_of(const Open& open) {
     const Fingerprint& print = open.fingerprint;
     // The pieces of an all-gather are seldom the same twice.
     if (print.op == Op::canonical_all_reduce) return open.ticket->what.steps;
-    if (print.op == Op::all_gather) return std::make_shared<const StepList>(make_steps(open));
-    const ListKey key{print.op, print.algorithm, print.count, size_of(print.dtype), print.root};
+    const std::int64_t segment_bytes = lane_of(open).segment_bytes;
+    if (print.op == Op::all_gather) return std::make_shared<const StepList>(make_steps(open, segment_bytes));
+    const ListKey key{print.op,   print.algorithm,  print.count, size_of(print.dtype),
+                      print.root, lane_number(open)};
     const auto known = lists_.find(key);
     if (known != lists_.end()) return known->second;
     if (lists_.size() >= most_lists) lists_.clear();
-    return lists_.emplace(key, std::make_shared<const StepList>(make_steps(open))).first->second;
+    return lists_.emplace(key, std::make_shared<const StepList>(make_steps(open, segment_bytes)))
+        .first->second;
 }
 
-StepList CollectiveTable::make_steps(const Open& open) const {
+StepList CollectiveTable::make_steps(const Open& open, std::int64_t segment_bytes) const {
     const Fingerprint& print = open.fingerprint;
-    const std::int64_t segment = segment_bytes_ / size_of(print.dtype);
+    const std::int64_t segment = segment_bytes / size_of(print.dtype);
     switch (print.op) {
         case Op::all_reduce:
             return print.algorithm == Algorithm::ring

@@ -3,6 +3,8 @@
 // ranks call in the same order, the oldest one is always being played by every rank that called it, so the
 // limit can delay but never deadlock. Barriers move no data and are played at once, whatever is under way:
 // they tell when the last rank came, not when the sums before them are done.
+//
+// Each is played on a lane (lane.hpp); lane 0 is host memory.
 #pragma once
 
 #include <array>
@@ -18,6 +20,7 @@
 
 #include "comm/collective.hpp"
 #include "comm/collective_task.hpp"
+#include "comm/host_ops.hpp"
 #include "comm/stall.hpp"
 
 namespace trireme::comm {
@@ -42,6 +45,10 @@ class CollectiveTable {
     bool advance();
     [[nodiscard]] bool idle() const { return open_.empty(); }
 
+    [[nodiscard]] int open_lane(LaneSetup setup);
+    /// Gives up its collectives and marks their tickets as cancelled.
+    void close_lane(int lane);
+
     /// Gives up all of them; no buffer is touched any more.
     void cancel_all();
     /// Gives up those whose buffer begins in [begin, end) and marks their tickets as cancelled.
@@ -62,22 +69,41 @@ class CollectiveTable {
         std::unique_ptr<CollectiveTask> task;  ///< empty while it waits for its turn or its operand
         Time began;
     };
-    using ListKey = std::tuple<Op, Algorithm, std::int64_t, std::int64_t, int>;
+    struct Lane {
+        Lane(std::shared_ptr<MemoryOps> o, std::unique_ptr<Messages> own, Messages& m, std::int64_t segment,
+             std::span<std::byte> memory)
+            : ops(std::move(o)),
+              own_messages(std::move(own)),
+              messages(m),
+              staging(segment, slots_per_task, memory),
+              segment_bytes(segment) {}
+        std::shared_ptr<MemoryOps> ops;
+        std::unique_ptr<Messages> own_messages;  ///< empty: the transport's
+        Messages& messages;
+        StagingPool staging;
+        std::int64_t segment_bytes;
+        std::vector<std::unique_ptr<CollectiveTask>> spare_tasks;
+    };
+    using ListKey = std::tuple<Op, Algorithm, std::int64_t, std::int64_t, int, int>;
 
+    [[nodiscard]] static int lane_number(const Open& open) { return open.ticket->what.place.lane; }
+    [[nodiscard]] Lane& lane_of(const Open& open) {
+        return *lanes_.at(static_cast<std::size_t>(lane_number(open)));
+    }
     void begin(Open& open);
     void drop(Open& open);
+    template <class Chosen>
+    void cancel_where(Chosen chosen);
     void finish(std::size_t position);
     [[nodiscard]] std::shared_ptr<const StepList> steps_of(const Open& open);
-    [[nodiscard]] StepList make_steps(const Open& open) const;
+    [[nodiscard]] StepList make_steps(const Open& open, std::int64_t segment_bytes) const;
     [[nodiscard]] std::string describe(const Open& open) const;
 
     Transport& transport_;
     const Group group_;
-    const std::int64_t segment_bytes_;
     OnFinished on_finished_;
-    StagingPool staging_;
+    std::vector<std::unique_ptr<Lane>> lanes_;  ///< by number; empty where one was closed
     std::deque<Open> open_;
-    std::vector<std::unique_ptr<CollectiveTask>> spare_tasks_;
     std::map<ListKey, std::shared_ptr<const StepList>> lists_;
     std::array<Fingerprint, 256> recent_;  ///< by sequence, so that late questions can be answered
     std::uint64_t called_ = 0;

@@ -1,9 +1,7 @@
 #include "comm/collective_task.hpp"
 
 #include <algorithm>
-#include <cstring>
 
-#include "comm/reduce.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::comm {
@@ -43,11 +41,12 @@ bool CollectiveTask::advance() {
     if (done()) return false;
     bool moved = reap_sends();
     for (bool again = true; again;) {
-        again = post_receives();
+        again = reap_work();
+        again = post_receives() || again;
         again = execute_next() || again;
         moved = moved || again;
     }
-    if (next_ == steps_->size() && sends_.empty()) {
+    if (next_ == steps_->size() && work_.empty() && sends_.empty()) {
         finish();
         return true;
     }
@@ -57,15 +56,17 @@ bool CollectiveTask::advance() {
 void CollectiveTask::cancel() {
     if (done()) return;
     for (const PostedReceive& r : receives_) {
-        if (!r.arrived) transport_.cancel(r.request);
+        if (!r.arrived) messages_.cancel(r.request);
     }
-    for (const UnfinishedSend& s : sends_) transport_.cancel(s.request);
+    for (const UnfinishedSend& s : sends_) messages_.cancel(s.request);
+    if (!work_.empty()) ops_.drain();
     finish();
 }
 
 void CollectiveTask::finish() {
     receives_.clear();
     sends_.clear();
+    work_.clear();
     staging_.give_back(block_);
     block_ = nullptr;
     steps_.reset();
@@ -91,16 +92,24 @@ std::size_t CollectiveTask::bytes_of_step(const Step& step) const {
     return static_cast<std::size_t>(step.count * size_of(dtype_));
 }
 
+/// By a send that is under way, or by one that follows work which is.
 bool CollectiveTask::read_by_send(const Step& step) const {
-    return std::any_of(sends_.begin(), sends_.end(), [&](const UnfinishedSend& s) {
-        return s.slot == no_slot && overlap((*steps_)[s.step], step);
-    });
+    return std::any_of(sends_.begin(), sends_.end(),
+                       [&](const UnfinishedSend& s) {
+                           return s.slot == no_slot && overlap((*steps_)[s.step], step);
+                       }) ||
+           std::any_of(work_.begin(), work_.end(), [&](const Work& w) {
+               return !w.sends_slot && sends((*steps_)[w.step].verb) && overlap((*steps_)[w.step], step);
+           });
 }
 
-/// True when steps that are not executed yet, or unfinished sends, still need the range of `step`.
+/// The first step that is not executed, or whose work is under way.
+std::size_t CollectiveTask::first_unfinished() const { return work_.empty() ? next_ : work_.front().step; }
+
+/// True when steps that are not finished yet, or unfinished sends, still need the range of `step`.
 bool CollectiveTask::touched_before(std::size_t step) const {
     const Step& wanted = (*steps_)[step];
-    for (std::size_t i = next_; i < step; ++i) {
+    for (std::size_t i = first_unfinished(); i < step; ++i) {
         if (overlap((*steps_)[i], wanted)) return true;
         if ((*steps_)[i].verb == Verb::add && overlap(source_of((*steps_)[i]), wanted)) return true;
     }
@@ -108,18 +117,33 @@ bool CollectiveTask::touched_before(std::size_t step) const {
 }
 
 int CollectiveTask::sums_under_way() const {
-    return static_cast<int>(std::count_if(sends_.begin(), sends_.end(),
-                                          [](const UnfinishedSend& s) { return s.slot != no_slot; }));
+    return static_cast<int>(
+        std::count_if(sends_.begin(), sends_.end(),
+                      [](const UnfinishedSend& s) { return s.slot != no_slot; }) +
+        std::count_if(work_.begin(), work_.end(), [](const Work& w) { return w.sends_slot; }));
 }
 
 bool CollectiveTask::reap_sends() {
     const std::size_t before = sends_.size();
     std::erase_if(sends_, [&](const UnfinishedSend& s) {
-        if (!transport_.test(s.request)) return false;
+        if (!messages_.test(s.request)) return false;
         release(s.slot);
         return true;
     });
     return sends_.size() != before;
+}
+
+/// What work has written may be sent now, and its slot used again.
+bool CollectiveTask::reap_work() {
+    const auto passed =
+        std::find_if(work_.begin(), work_.end(), [&](const Work& w) { return !ops_.passed(w.mark); });
+    const bool any = passed != work_.begin();
+    for (auto w = work_.begin(); w != passed; ++w) {
+        if (!w->sends_slot) release(w->slot);
+        if (sends((*steps_)[w->step].verb)) post_send(w->step, w->sends_slot ? w->slot : no_slot);
+    }
+    work_.erase(work_.begin(), passed);
+    return any;
 }
 
 bool CollectiveTask::post_receives() {
@@ -142,7 +166,7 @@ bool CollectiveTask::post_receives() {
         ensure(direct || static_cast<std::int64_t>(bytes_of_step(step)) <= staging_.slot_bytes(),
                "a segment fits a staging slot");
         const RequestId request =
-            transport_.post_recv(group_->world_rank(step.from), tag_, {place, bytes_of_step(step)});
+            messages_.post_recv(group_->world_rank(step.from), tag_, {place, bytes_of_step(step)});
         receives_.push_back({next_receive_, request, slot, false});
         posted = true;
     }
@@ -154,19 +178,26 @@ bool CollectiveTask::execute_next() {
     const Step& step = (*steps_)[next_];
     if (step.verb == Verb::add) {
         if (read_by_send(step)) return reap_sends();
-        add_into(place_of(step), data_ + step.source * size_of(dtype_), step.count, dtype_);
+        ops_.add(place_of(step), data_ + step.source * size_of(dtype_), step.count, dtype_);
+        add_work(no_slot, false);
         ++next_;
         return true;
     }
     if (!receives(step.verb)) {
-        post_send(step, place_of(step), no_slot);
+        // Work in front of it may write what it sends, and has sends of its own that come first.
+        if (!work_.empty()) return false;
+        post_send(next_, no_slot);
         ++next_;
         return true;
     }
     if (receives_.empty() || receives_.front().step != next_) return false;
     PostedReceive& receive = receives_.front();
-    if (!receive.arrived) receive.arrived = transport_.test(receive.request);
-    if (!receive.arrived) return false;
+    if (!receive.arrived) receive.arrived = messages_.test(receive.request);
+    return receive.arrived && execute_received(receive);
+}
+
+bool CollectiveTask::execute_received(PostedReceive receive) {
+    const Step& step = (*steps_)[next_];
     const int slot = receive.slot;
     if (stores(step.verb) && slot != no_slot && read_by_send(step)) return reap_sends();
     const bool passes_on = step.verb == Verb::recv_reduce_send;
@@ -174,25 +205,27 @@ bool CollectiveTask::execute_next() {
 
     receives_.erase(receives_.begin());
     if (passes_on) {
-        add_into(slot_place(slot), place_of(step), step.count, dtype_);
-        post_send(step, slot_place(slot), slot);
-    } else {
-        if (reduces(step.verb)) {
-            add_into(place_of(step), slot_place(slot), step.count, dtype_);
-        } else if (slot != no_slot && step.count > 0) {
-            std::memcpy(place_of(step), slot_place(slot), bytes_of_step(step));
-        }
-        release(slot);
-        if (sends(step.verb)) post_send(step, place_of(step), no_slot);
+        ops_.add(slot_place(slot), place_of(step), step.count, dtype_);
+    } else if (reduces(step.verb)) {
+        ops_.add(place_of(step), slot_place(slot), step.count, dtype_);
+    } else if (slot != no_slot) {
+        ops_.copy(place_of(step), slot_place(slot), static_cast<std::int64_t>(bytes_of_step(step)));
     }
+    if (slot != no_slot || sends(step.verb)) add_work(slot, passes_on);
     ++next_;
     return true;
 }
 
-void CollectiveTask::post_send(const Step& step, std::byte* from, int slot) {
+void CollectiveTask::add_work(int slot, bool sends_slot) {
+    work_.push_back({next_, ops_.mark(), slot, sends_slot});
+}
+
+void CollectiveTask::post_send(std::size_t step, int slot) {
+    const Step& what = (*steps_)[step];
+    const std::byte* from = slot == no_slot ? place_of(what) : slot_place(slot);
     const RequestId request =
-        transport_.post_send(group_->world_rank(step.to), tag_, {from, bytes_of_step(step)});
-    sends_.push_back({next_, request, slot});
+        messages_.post_send(group_->world_rank(what.to), tag_, {from, bytes_of_step(what)});
+    sends_.push_back({step, request, slot});
 }
 
 void CollectiveTask::release(int slot) {

@@ -8,7 +8,10 @@
 //
 // Steps are executed strictly in list order, so a sum is always formed in the same order and its bits do not
 // depend on when messages arrive. A step that writes a range waits for the sends that still read it.
-// After a task's first use its vectors keep their capacity: a running job allocates nothing a step.
+//
+// What a step adds or copies may run behind the host (MemoryOps): it is *work* until its mark has passed.
+// Work is done in order, so steps go on behind it; only what a message touches waits for it. After a task's
+// first use its vectors keep their capacity: a running job allocates nothing a step.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +25,7 @@
 #include "comm/step_list.hpp"
 #include "comm/transport.hpp"
 #include "runtime/core/dtype.hpp"
+#include "runtime/core/memory_ops.hpp"
 
 namespace trireme::comm {
 
@@ -30,7 +34,9 @@ inline constexpr int slots_per_task = 2 * stream_depth;
 
 class CollectiveTask {
   public:
-    CollectiveTask(Transport& transport, StagingPool& staging) : transport_(transport), staging_(staging) {}
+    /// `ops` are those of the memory that buffers and staging lie in.
+    CollectiveTask(Messages& messages, StagingPool& staging, MemoryOps& ops)
+        : messages_(messages), staging_(staging), ops_(ops) {}
     ~CollectiveTask();
     CollectiveTask(const CollectiveTask&) = delete;
     CollectiveTask& operator=(const CollectiveTask&) = delete;
@@ -63,21 +69,33 @@ class CollectiveTask {
         int slot;  ///< no_slot: reads the buffer
     };
 
+    struct Work {
+        std::size_t step;
+        MemoryOps::Mark mark;
+        int slot;         ///< freed, or sent, when the mark has passed
+        bool sends_slot;  ///< a step that sends: its sum in the slot, or its range of the buffer
+    };
+
     [[nodiscard]] std::byte* place_of(const Step& step) const;
     [[nodiscard]] std::byte* slot_place(int slot) const;
     [[nodiscard]] std::size_t bytes_of_step(const Step& step) const;
     [[nodiscard]] bool read_by_send(const Step& step) const;
     [[nodiscard]] bool touched_before(std::size_t step) const;
     [[nodiscard]] int sums_under_way() const;
+    [[nodiscard]] std::size_t first_unfinished() const;
     bool reap_sends();
+    bool reap_work();
     bool post_receives();
     bool execute_next();
-    void post_send(const Step& step, std::byte* from, int slot);
+    bool execute_received(PostedReceive receive);
+    void add_work(int slot, bool sends_slot);
+    void post_send(std::size_t step, int slot);
     void release(int slot);
     void finish();
 
-    Transport& transport_;
+    Messages& messages_;
     StagingPool& staging_;
+    MemoryOps& ops_;
     std::shared_ptr<const StepList> steps_;
     const Group* group_ = nullptr;
     int tag_ = 0;
@@ -88,6 +106,7 @@ class CollectiveTask {
     std::size_t next_receive_ = 0;  ///< the first step whose receive, if it has one, is not posted
     std::vector<PostedReceive> receives_;
     std::vector<UnfinishedSend> sends_;
+    std::vector<Work> work_;
     std::vector<int> free_slots_;
 };
 

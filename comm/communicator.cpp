@@ -56,7 +56,7 @@ const std::string& Communicator::host() const { return host_; }
 Region Communicator::allocate_buckets(Bytes size) { return {*buckets_, size}; }
 
 Ticket Communicator::all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label,
-                                Ready ready) {
+                                Ready ready, OnLane place) {
     Collective c;
     c.op = Op::all_reduce;
     c.algorithm = algorithm;
@@ -65,11 +65,13 @@ Ticket Communicator::all_reduce(std::span<float> data, Algorithm algorithm, std:
     c.data = reinterpret_cast<std::byte*>(data.data());
     c.label = label;
     c.ready = std::move(ready);
+    c.place = std::move(place);
     return engine_->submit(std::move(c));
 }
 
 Ticket Communicator::canonical_all_reduce(std::shared_ptr<const StepList> steps, std::span<float> data,
-                                          std::int64_t count, std::string_view label, Ready ready) {
+                                          std::int64_t count, std::string_view label, Ready ready,
+                                          OnLane place) {
     Collective c;
     c.op = Op::canonical_all_reduce;
     c.dtype = DType::f32;
@@ -78,6 +80,7 @@ Ticket Communicator::canonical_all_reduce(std::shared_ptr<const StepList> steps,
     c.data = reinterpret_cast<std::byte*>(data.data());
     c.label = label;
     c.ready = std::move(ready);
+    c.place = std::move(place);
     return engine_->submit(std::move(c));
 }
 
@@ -87,9 +90,14 @@ std::int64_t Communicator::segment_elements() const {
 
 void Communicator::wait(const Ticket& ticket, const Deadline& deadline) { engine_->wait(ticket, deadline); }
 
-Ticket Communicator::arrive(std::string_view label) {
+int Communicator::open_lane(LaneSetup setup) { return engine_->open_lane(std::move(setup)); }
+void Communicator::close_lane(int lane) noexcept { engine_->close_lane(lane); }
+bool Communicator::carries_device_memory() const { return engine_->carries_device_memory(); }
+
+Ticket Communicator::arrive(std::string_view label, Ready ready) {
     Collective c;
     c.label = label;
+    c.ready = std::move(ready);
     return engine_->submit(std::move(c));
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "comm/lane.hpp"
 #include "comm/step_list.hpp"
 #include "runtime/core/deadline.hpp"
 #include "runtime/core/error.hpp"
@@ -98,20 +99,28 @@ class Communicator {
     /// by the progress thread until it says that `data` is there (a copy from a device has arrived); it must
     /// not wait.
     [[nodiscard]] Ticket all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label,
-                                    Ready ready = {});
+                                    Ready ready = {}, OnLane place = {});
     /// Starts the sum along the fixed tree (canonical.hpp): `steps` is this rank's list, made with segments
-    /// of `segment_elements()`, `data` the buffer that its offsets count from, `count` the elements of the
-    /// sum.
+    /// of `segment_elements()`, or of the lane's, `data` the buffer that its offsets count from, `count` the
+    /// elements of the sum.
     [[nodiscard]] Ticket canonical_all_reduce(std::shared_ptr<const StepList> steps, std::span<float> data,
-                                              std::int64_t count, std::string_view label, Ready ready = {});
+                                              std::int64_t count, std::string_view label, Ready ready = {},
+                                              OnLane place = {});
+    /// A way to play sums in memory of a device; what it names must stay until it is closed. Its number.
+    /// Throws what the memory's own operations throw.
+    [[nodiscard]] int open_lane(LaneSetup setup);
+    /// Gives up what is under way in it; afterwards its memory is not touched by this rank.
+    void close_lane(int lane) noexcept;
+    /// True where the message library takes memory of a device as it takes the host's.
+    [[nodiscard]] bool carries_device_memory() const;
     /// Elements (fp32) of the largest message.
     [[nodiscard]] std::int64_t segment_elements() const;
     /// Waits. Throws JobFailed (PeerLost, CommTimeout, or what a peer announced).
     void wait(const Ticket& ticket, const Deadline& deadline);
 
-    /// Tells all ranks that this one is here; the ticket is done once every rank has told it. Does not wait,
-    /// and does not stand behind the sums that are under way.
-    [[nodiscard]] Ticket arrive(std::string_view label);
+    /// Tells all ranks that this one is here, where `ready` is given once it says so; the ticket is done once
+    /// every rank has told it. Does not wait, and does not stand behind the sums that are under way.
+    [[nodiscard]] Ticket arrive(std::string_view label, Ready ready = {});
     void barrier(std::string_view label, const Deadline& deadline);
     void broadcast(std::span<std::byte> data, int root, std::string_view label, const Deadline& deadline);
     /// Every rank's text, in rank order.

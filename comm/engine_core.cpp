@@ -37,6 +37,7 @@ void EngineCore::open() {
     }
     rank_ = transport_->rank();
     size_ = transport_->size();
+    carries_device_memory_ = transport_->carries_device_memory();
     table_.emplace(*transport_, Group::world(size_, rank_), options_,
                    [this](const CollectiveTable::Finished& finished) { on_finished(finished); });
     failure_.emplace(*transport_, options_, [this](std::uint64_t sequence) { return self_report(sequence); });
@@ -123,6 +124,7 @@ void EngineCore::own_error(const std::exception& error, FailureProtocol::Time no
 
 void EngineCore::on_finished(const CollectiveTable::Finished& finished) {
     const Collective& what = finished.ticket.what;
+    if (what.place.finished) what.place.finished();
     {
         const std::lock_guard lock(state_mutex_);
         if (sink_ != nullptr) {

@@ -67,6 +67,7 @@ class EngineCore {
     [[nodiscard]] Verdict verdict_here(ErrorClass cls, std::string kind, std::string reason) const;
     [[nodiscard]] int rank() const { return rank_; }
     [[nodiscard]] int size() const { return size_; }
+    [[nodiscard]] bool carries_device_memory() const { return carries_device_memory_; }
 
   private:
     void run_command(Command& command);
@@ -86,6 +87,7 @@ class EngineCore {
     bool close_requested_ = false;
     int rank_ = 0;
     int size_ = 1;
+    bool carries_device_memory_ = false;
 
     CommandQueue commands_;
     std::atomic<bool> opened_{false};

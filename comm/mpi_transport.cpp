@@ -5,6 +5,7 @@
 #include <list>
 #include <thread>
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <mpi.h>
 
@@ -72,6 +73,13 @@ class MpiTransport final : public Transport {
 
     [[nodiscard]] int rank() const override { return rank_; }
     [[nodiscard]] int size() const override { return size_; }
+    [[nodiscard]] bool carries_device_memory() const override {
+        // Open MPI and MPICH answer under one name, which their headers declare in different places or not at
+        // all; so it is looked up.
+        using Query = int (*)();
+        const auto query = reinterpret_cast<Query>(::dlsym(RTLD_DEFAULT, "MPIX_Query_cuda_support"));
+        return query != nullptr && query() == 1;
+    }
 
     [[nodiscard]] RequestId post_send(int peer, int tag, std::span<const std::byte> data) override {
         const RequestId id = requests_.take();

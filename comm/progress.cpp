@@ -8,6 +8,8 @@ namespace {
 
 /// Seconds that the progress side has to react to a call.
 constexpr double reaction = 2.0;
+/// Seconds that it has to make streams and events of a device, or to wait for what runs on them.
+constexpr double device_reaction = 30.0;
 /// Seconds that a rank waits to be ended by the one that speaks.
 constexpr double wait_for_speaker = 3.0;
 /// Verdict rounds after which a wait gives up; more than one only if things moved in between.
@@ -179,6 +181,31 @@ void ProgressEngine::close(const Deadline& deadline) {
 
 void ProgressEngine::forget_memory(const std::byte* begin, const std::byte* end) {
     (void)call([core = core_.get(), begin, end] { core->table().cancel_in(begin, end); }, reaction);
+}
+
+int ProgressEngine::open_lane(LaneSetup setup) {
+    struct Opened {
+        LaneSetup setup;
+        int lane = -1;
+        std::exception_ptr error;
+    };
+    const auto opened = std::make_shared<Opened>(Opened{std::move(setup), -1, nullptr});
+    const bool reacted = call(
+        [core = core_.get(), opened] {
+            try {
+                opened->lane = core->table().open_lane(std::move(opened->setup));
+            } catch (...) {
+                opened->error = std::current_exception();
+            }
+        },
+        device_reaction);
+    if (!reacted) throw CommTimeout(fmt::format("rank {}: the progress thread does not react", rank()));
+    if (opened->error) std::rethrow_exception(opened->error);
+    return opened->lane;
+}
+
+void ProgressEngine::close_lane(int lane) noexcept {
+    (void)call([core = core_.get(), lane] { core->table().close_lane(lane); }, device_reaction);
 }
 
 std::string ProgressEngine::dump_state() {

@@ -46,6 +46,10 @@ class ProgressEngine {
     void abort(int exit_code, bool speaker);
     /// Ends the transport in order, once all collectives are done.
     void close(const Deadline& deadline);
+    /// See Communicator.
+    [[nodiscard]] int open_lane(LaneSetup setup);
+    void close_lane(int lane) noexcept;
+    [[nodiscard]] bool carries_device_memory() const { return core_->carries_device_memory(); }
     /// Gives up collectives on buffers that begin in this memory, which is about to be released.
     void forget_memory(const std::byte* begin, const std::byte* end);
     /// What this rank is doing and what its open collectives wait for, as text.

@@ -55,10 +55,21 @@ class PeerFailure : public Error {
     int peer_;
 };
 
-class Transport {
+/// The data messages alone: what collectives are played over.
+class Messages {
   public:
-    virtual ~Transport() = default;
+    virtual ~Messages() = default;
+    /// `data` must stay as it is until the request is done. Its size is at most `max_message_bytes`.
+    [[nodiscard]] virtual RequestId post_send(int peer, int tag, std::span<const std::byte> data) = 0;
+    [[nodiscard]] virtual RequestId post_recv(int peer, int tag, std::span<std::byte> data) = 0;
+    /// True when the request is complete; its id is then free. Throws PeerFailure.
+    [[nodiscard]] virtual bool test(RequestId request) = 0;
+    /// Gives a request up; afterwards its memory is not touched any more, as far as the transport can.
+    virtual void cancel(RequestId request) = 0;
+};
 
+class Transport : public Messages {
+  public:
     /// Joins the world. Throws DeviceError when the message layer is unfit.
     virtual void open() = 0;
     /// Orderly end; all ranks call it, with nothing left in flight.
@@ -67,14 +78,8 @@ class Transport {
     /// Valid after open.
     [[nodiscard]] virtual int rank() const = 0;
     [[nodiscard]] virtual int size() const = 0;
-
-    /// `data` must stay as it is until the request is done. Its size is at most `max_message_bytes`.
-    [[nodiscard]] virtual RequestId post_send(int peer, int tag, std::span<const std::byte> data) = 0;
-    [[nodiscard]] virtual RequestId post_recv(int peer, int tag, std::span<std::byte> data) = 0;
-    /// True when the request is complete; its id is then free. Throws PeerFailure.
-    [[nodiscard]] virtual bool test(RequestId request) = 0;
-    /// Gives a request up; afterwards its memory is not touched any more, as far as the transport can.
-    virtual void cancel(RequestId request) = 0;
+    /// True where data messages may lie in memory of a device; valid after open.
+    [[nodiscard]] virtual bool carries_device_memory() const { return false; }
 
     virtual void send_control(int peer, std::string_view text) = 0;
     [[nodiscard]] virtual std::optional<ControlMessage> poll_control() = 0;

@@ -51,6 +51,7 @@ ParallelSpec parallel_spec(const JobSpec& spec, int world) {
     parallel.virtual_shards = spec.parallel.virtual_shards;
     parallel.bucket_bytes = spec.parallel.bucket_bytes;
     parallel.algorithm = spec.parallel.algorithm;
+    parallel.path = spec.parallel.path;
     parallel.recompute = spec.parallel.recompute;
     parallel.canonical = spec.job.canonical;
     return parallel;
@@ -88,6 +89,10 @@ PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use, Backen
                                              SelectionOptions{threads, spec_.job.workspace_cap});
     plan_ = std::make_unique<ParallelPlan>(*selection_, parallel_spec(spec_, world), world,
                                            training_samples(data_));
+    if (!backend_.device->asynchronous()) {
+        const std::string refusal = refusal_of_host_path(spec_.parallel.path, backend_.device->kind());
+        if (!refusal.empty()) throw ConfigError(refusal);
+    }
     if (!spec_.job.memory_limit) return;
     for (int rank = 0; rank < world; ++rank) {
         const MemoryReport report = memory(rank);
@@ -200,6 +205,7 @@ std::string PlannedJob::memory_text(int rank) const {
                                    human_bytes(step.lower_bound)));
     if (backend_.device->asynchronous()) {
         text += memory_row("batch", report.batch);
+        if (report.device_sums.value > 0) text += memory_row("sums on device", report.device_sums, "at most");
         text += memory_row("peak on device", report.on_device(), "beside the driver's context and libraries");
         text += memory_row("copy of state", report.host_state, "on the host, as all below");
         text += memory_row("sums over ranks", report.host_sums, "pinned");

@@ -73,6 +73,7 @@ int TrainingRun::run() {
         folder_->write("plan.txt",
                        job_.graph_text() + job_.plan_text() + job_.program_text(0) + job_.memory_text(0));
     }
+    if (const std::string sums = steps_.executor().sums_text(); !sums.empty()) progress_.message(sums);
     restore_or_initialise();
     if (position_.step >= last_step() || ended_early_) {
         progress_.message(fmt::format(
@@ -293,6 +294,7 @@ void TrainingRun::write_summary(const std::string& status) {
     for (const auto& [name, version] : versions()) libraries[name] = version;
     const nlohmann::ordered_json none;
     const bool trained = !step_seconds_.empty();
+    const std::string sums = steps_.executor().sums_text();
     const std::string params_sha256 = state_.params_sha256();
     const double median_ms = quantile(step_seconds_, 0.5) * 1e3;
     const MemoryReport memory = job_.memory(0);
@@ -310,6 +312,7 @@ void TrainingRun::write_summary(const std::string& status) {
          {{"data", job_.plan().spec().data},
           {"virtual_shards", job_.plan().shards().shards()},
           {"microbatches", job_.plan().spec().microbatches}}},
+        {"gradients", sums.empty() ? none : nlohmann::ordered_json(sums)},
         {"train_loss", trained ? nlohmann::ordered_json(last_loss_) : none},
         {"val_loss", val_ ? nlohmann::ordered_json(val_->loss()) : none},
         {"val_accuracy", val_ && val_->has_accuracy() ? nlohmann::ordered_json(val_->accuracy()) : none},

@@ -229,10 +229,12 @@ void read_parallel(SettingsReader& read, JobSpec& spec) {
         parallel.bucket_bytes =
             Bytes(static_cast<std::int64_t>(read.number("parallel.bucket_mb", 0.001, 4096) * (1 << 20)));
     }
-    const std::string algorithm = read.choice("parallel.algorithm", {"auto", "ring", "halving-doubling"});
+    const std::string algorithm = read.choice(
+        "parallel.algorithm", {"auto", "ring", "halving-doubling", "staged", "ipc", "mpi", "nccl"});
     parallel.algorithm = algorithm == "ring"               ? comm::Algorithm::ring
                          : algorithm == "halving-doubling" ? comm::Algorithm::halving_doubling
                                                            : comm::Algorithm::automatic;
+    parallel.path = sum_path_of(algorithm).value_or(SumPath::automatic);
     parallel.recompute = read_recompute(read);
     (void)read.choice("parallel.wire", {"fp32"}, {"bf16"});
 }

@@ -18,6 +18,7 @@
 #include "runtime/optim/optimizer.hpp"
 #include "runtime/optim/step_guard.hpp"
 #include "runtime/optim/step_state.hpp"
+#include "runtime/plan/sum_path.hpp"
 #include "runtime/telemetry/progress.hpp"
 
 namespace trireme::jobs {
@@ -60,7 +61,8 @@ struct JobSpec {
         std::int64_t virtual_shards = 0;  ///< 0: default
         Bytes bucket_bytes{};             ///< 0: default
         comm::Algorithm algorithm = comm::Algorithm::automatic;
-        std::int64_t recompute = 1;  ///< segments; 0: chosen by the plan
+        SumPath path = SumPath::automatic;  ///< pinned by the same key
+        std::int64_t recompute = 1;         ///< segments; 0: chosen by the plan
     } parallel;
 
     /// What activations are stored as and products formed of; parameters and sums are fp32 always.

@@ -102,7 +102,10 @@ constexpr std::array table{
             "activations computed again in backward instead of kept: none, auto, or a number of segments"},
     KeyInfo{"parallel.bucket_mb", "",
             "gradient bucket size in MiB; default: an eighth of the gradients, 0.25 to 25"},
-    KeyInfo{"parallel.algorithm", "auto", "all-reduce: auto, ring or halving-doubling"},
+    KeyInfo{
+        "parallel.algorithm", "auto",
+        "all-reduce: auto, ring or halving-doubling; between GPUs also staged, ipc, mpi or nccl, of which "
+        "auto takes the quickest"},
     KeyInfo{"parallel.wire", "fp32", "fp32; bf16 is not available yet"},
     KeyInfo{"parallel.virtual_shards", "",
             "leaves of a step; default: 8, or parallel.data where that is larger"},

@@ -13,4 +13,10 @@ void Stream::begin_capture() { throw InternalError(no_graphs); }
 std::unique_ptr<LaunchGraph> Stream::end_capture() { throw InternalError(no_graphs); }
 void Stream::launch(LaunchGraph&) { throw InternalError(no_graphs); }
 
+SharedMemory Device::share(Bytes) { throw InternalError("memory of this device is not shared with others"); }
+
+std::byte* Device::open_shared(const std::string&) {
+    throw InternalError("this device maps no memory of others");
+}
+
 }  // namespace trireme

@@ -53,6 +53,15 @@ class Stream {
     virtual void launch(LaunchGraph& graph);
 };
 
+/// Memory of a device that other ranks of the host can map.
+struct SharedMemory {
+    std::byte* data = nullptr;
+    Bytes size{};
+    std::string handle;  ///< what opens it there, as text
+};
+
+class CollectiveLibrary;
+
 class Device {
   public:
     virtual ~Device() = default;
@@ -77,6 +86,17 @@ class Device {
     /// Makes host memory that others own fit for such copies, until `unpin`; see Pinned.
     virtual void pin(std::byte*, Bytes) {}
     virtual void unpin(std::byte*) noexcept {}
+
+    /// True where other processes of this host can be given memory of this device.
+    [[nodiscard]] virtual bool shares_memory() const { return false; }
+    /// Zeroed memory for other ranks to map. It stays until the device goes, since a rank that fails cannot
+    /// know which of its peers still read it. Throws DeviceError.
+    [[nodiscard]] virtual SharedMemory share(Bytes size);
+    /// Maps what another rank has shared. Throws DeviceError where this device cannot reach it.
+    [[nodiscard]] virtual std::byte* open_shared(const std::string& handle);
+    virtual void close_shared(std::byte*) noexcept {}
+    /// Null where the device's maker has none; it may still refuse.
+    [[nodiscard]] virtual CollectiveLibrary* collectives() { return nullptr; }
 };
 
 /// Host memory of others that is pinned for a while. Both must outlive it.

@@ -79,22 +79,13 @@ void Executor::prepare_transfers() {
 
 void Executor::prepare_training() {
     const ParallelPlan& plan = *parts_.plan;
-    bucket_region_ = parts_.comm->allocate_buckets(bytes_of(plan.gradient_elements(parts_.rank), DType::f32));
-    gradients_ = {reinterpret_cast<float*>(bucket_region_.data()),
-                  static_cast<std::size_t>(plan.buckets().arena_elements().value)};
-    device_gradients_ = gradients_.data();
     if (transfers_) {
-        pinned_.emplace(*parts_.device, bucket_region_);
-        device_region_ =
-            Region(parts_.device->memory(), bytes_of(plan.device_gradients(parts_.rank), DType::f32));
-        device_gradients_ = reinterpret_cast<float*>(device_region_.data());
-        const std::int64_t stride = plan.buckets().arena_elements().value;
-        for (const GradBucket& bucket : plan.buckets().buckets()) {
-            // Every slot: which of them a sum along the tree reads is for comm to know.
-            std::vector<DeviceTransfers::Range>& ranges = downloads_.emplace_back();
-            for (std::int64_t slot = 0; slot * stride < plan.device_gradients(parts_.rank).value; ++slot)
-                ranges.push_back(at_both(slot * stride + bucket.range.begin, bucket.range.size()));
-        }
+        choice_.emplace(plan, *parts_.comm, *parts_.device);
+        device_gradients_ = choice_->gradients();
+    } else {
+        bucket_region_ =
+            parts_.comm->allocate_buckets(bytes_of(plan.gradient_elements(parts_.rank), DType::f32));
+        device_gradients_ = reinterpret_cast<float*>(bucket_region_.data());
     }
     wishes_apart_ = plan.has_idle_ranks() || transfers_;
     if (wishes_apart_) {
@@ -102,18 +93,26 @@ void Executor::prepare_training() {
         wishes_region_ = parts_.comm->allocate_buckets(bytes_of(words, DType::f32));
         wishes_ = {reinterpret_cast<float*>(wishes_region_.data()), static_cast<std::size_t>(words.value)};
     }
-    const std::size_t buckets = plan.buckets().buckets().size();
-    sums_.resize(buckets);
-    for (std::size_t b = 0; b < buckets; ++b) bucket_labels_.push_back(fmt::format("bucket {}", b));
+    sums_.resize(plan.buckets().buckets().size());
     make_step_kernels();
+    prepare_sums();
     if (parts_.capture && parts_.device->captures())
         streams_.emplace(*parts_.device, parts_.seed, plan.selection().graph().nodes().size());
     for (StepKind kind : {StepKind::full, StepKind::short_last}) {  // made now, so that no step pays for it
         if (kind == StepKind::short_last && !plan.has_short_step()) continue;
         CompiledProgram& program = training_program(kind);
         if (streams_) streams_->bind(program);
-        if (plan.spec().canonical) make_canonical_lists(kind);
     }
+}
+
+void Executor::prepare_sums() {
+    if (!transfers_) {
+        bucket_sums_ = std::make_unique<HostSums>(*parts_.plan, *parts_.comm, device_gradients_);
+        return;
+    }
+    bucket_sums_ = choice_->take(*transfers_, *stream_, [this](Stream& stream, const InPlaceSum& sum) {
+        step_kernels_->add(stream, sum);
+    });
 }
 
 void Executor::make_step_kernels() {
@@ -133,16 +132,6 @@ void Executor::make_step_kernels() {
     parts.threads = selection.threads();
     step_kernels_ =
         parts_.step_kernels ? parts_.step_kernels(parts) : std::make_unique<HostStepKernels>(parts);
-}
-
-void Executor::make_canonical_lists(StepKind kind) {
-    const ParallelPlan& plan = *parts_.plan;
-    const std::int64_t segment = parts_.comm->segment_elements();
-    auto& lists = canonical_lists_[kind];
-    for (const comm::CanonicalLayout& layout : plan.canonical_layouts(parts_.rank, kind)) {
-        lists.push_back(
-            std::make_shared<const comm::StepList>(comm::canonical_all_reduce(layout, parts_.rank, segment)));
-    }
 }
 
 CompiledProgram& Executor::training_program(StepKind kind) {
@@ -349,6 +338,7 @@ MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const 
     report.batch = (batch.x + batch.y) * std::int64_t{DeviceTransfers::halves};
     report.host_state = report.parameters + report.optimizer_state;
     report.host_sums = std::exchange(report.gradients, bytes_of(plan.device_gradients(rank), DType::f32));
+    report.device_sums = SumChoice::extra_bytes(plan, rank);
     return report;
 }
 

@@ -15,10 +15,12 @@
 #include "runtime/core/deadline.hpp"
 #include "runtime/core/trace_sink.hpp"
 #include "runtime/device/device.hpp"
+#include "runtime/exec/bucket_sums.hpp"
 #include "runtime/exec/compiled_program.hpp"
 #include "runtime/exec/step_kernels.hpp"
 #include "runtime/exec/step_report.hpp"
 #include "runtime/exec/step_streams.hpp"
+#include "runtime/exec/sum_choice.hpp"
 #include "runtime/exec/transfers.hpp"
 #include "runtime/optim/step_guard.hpp"
 #include "runtime/plan/parallel_plan.hpp"
@@ -105,8 +107,12 @@ class Executor {
                                                      const Device& device);
     /// Device memory that this executor holds.
     [[nodiscard]] Bytes arena_bytes() const { return arena_.size(); }
-    /// The sums of the last step, with the bucket layout.
-    [[nodiscard]] std::span<float> gradients() const { return gradients_; }
+    /// The sums of the last step, with the bucket layout; empty where they stay on the device.
+    [[nodiscard]] std::span<float> gradients() const {
+        return bucket_sums_ ? bucket_sums_->host() : std::span<float>();
+    }
+    /// How gradients travel between devices and why, for people; empty where they do not.
+    [[nodiscard]] std::string sums_text() const { return choice_ ? choice_->text() : std::string(); }
 
   private:
     struct StepScope;  // what the instructions of one step share
@@ -131,7 +137,6 @@ class Executor {
     void signal(const Instruction& instruction);
     void give_orders(const StepInputs& inputs);
     void record_loss(const CompiledInstruction& instruction, bool on_top);
-    void make_canonical_lists(StepKind kind);
     void clear_gradients();
     void reduce(int bucket, StepScope& scope);
     void wait_for_sums(StepScope& scope);
@@ -140,25 +145,21 @@ class Executor {
     [[nodiscard]] StepState* judgement() { return reinterpret_cast<StepState*>(results_.data()); }
     void make_step_kernels();
     void prepare_transfers();
-    [[nodiscard]] comm::Ready download(int bucket);
-    [[nodiscard]] DeviceTransfers::Range at_both(std::int64_t offset, std::int64_t elements) const;
+    void prepare_sums();
     void trace_span(std::string_view name, TraceSink::Clock::time_point begin,
                     TraceSink::Clock::time_point end) const;
 
     ExecutorParts parts_;
     Region arena_;
-    Region bucket_region_;
-    std::optional<Pinned> pinned_;  ///< the buckets, for copies from and to an asynchronous device
-    std::span<float> gradients_;    ///< where comm sums
-    Region device_region_;
-    /// Where kernels write: the same memory where the device is the host.
-    float* device_gradients_ = nullptr;
+    Region bucket_region_;               ///< gradients of a device that is the host
+    std::optional<SumChoice> choice_;    ///< of an asynchronous device; it has the memory of gradients
+    float* device_gradients_ = nullptr;  ///< where kernels write
     Region results_;  ///< what comes back from a device: how a step was judged, or a prediction
-    std::optional<DeviceTransfers> transfers_;                    ///< of an asynchronous device
-    std::vector<std::vector<DeviceTransfers::Range>> downloads_;  ///< by bucket: its part of every slot
     std::optional<HostBatch> ahead_;             ///< what lies in the other half, or is on its way there
     std::unique_ptr<StepKernels> step_kernels_;  ///< of an executor that trains
+    std::unique_ptr<BucketSums> bucket_sums_;    ///< of the same; it uses the step's kernels
     std::optional<StepStreams> streams_;         ///< where launches are captured
+    std::optional<DeviceTransfers> transfers_;   ///< of an asynchronous device; they reach what the sums own
     std::map<StepKind, CompiledProgram> training_;
     std::optional<CompiledProgram> forward_;
     std::vector<comm::Ticket> sums_;
@@ -168,8 +169,6 @@ class Executor {
     std::span<float> wishes_;  ///< [StatusWord::count]
     comm::Ticket told_;
     comm::Ticket arrival_;  ///< done once every rank has handed over its last gradients
-    std::map<StepKind, std::vector<std::shared_ptr<const comm::StepList>>> canonical_lists_;  ///< by bucket
-    std::vector<std::string> bucket_labels_;
     std::vector<StepKind> warm_;                             ///< of which a step was launched
     std::map<std::pair<StepKind, int>, Captured> captured_;  ///< by kind, and half of the batch memory
     /// Last, so that it goes first: when an exception unwinds, it waits for what works on all of the above.

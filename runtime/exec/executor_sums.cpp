@@ -40,15 +40,6 @@ void Executor::restore(const StepState& state) {
     step_kernels_->restore(state);
 }
 
-DeviceTransfers::Range Executor::at_both(std::int64_t offset, std::int64_t elements) const {
-    return {gradients_.data() + offset, device_gradients_ + offset, elements};
-}
-
-comm::Ready Executor::download(int bucket) {
-    if (!transfers_) return {};
-    return transfers_->download(bucket, downloads_[static_cast<std::size_t>(bucket)]);
-}
-
 void Executor::reduce(int bucket, StepScope& scope) {
     const auto index = static_cast<std::size_t>(bucket);
     if (wishes_apart_ && scope.sums_started == 0) {
@@ -60,17 +51,7 @@ void Executor::reduce(int bucket, StepScope& scope) {
     if (++scope.sums_started == sums_.size() && parts_.comm->size() > 1)
         arrival_ = parts_.comm->arrive(arrival_label);
     if (parts_.comm->size() == 1) return;  // the sum over one rank is where it should be
-    const IndexRange range = parts_.plan->buckets().buckets()[index].range;
-    if (parts_.plan->spec().canonical) {
-        sums_[index] =
-            parts_.comm->canonical_all_reduce(canonical_lists_.at(scope.inputs->kind)[index], gradients_,
-                                              range.size(), bucket_labels_[index], download(bucket));
-        return;
-    }
-    const auto data =
-        gradients_.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
-    sums_[index] =
-        parts_.comm->all_reduce(data, parts_.plan->spec().algorithm, bucket_labels_[index], download(bucket));
+    sums_[index] = bucket_sums_->start(bucket, scope.inputs->kind);
 }
 
 void Executor::wait_for_sums(StepScope& scope) {
@@ -82,8 +63,7 @@ void Executor::wait_for_sums(StepScope& scope) {
     for (std::size_t b = 0; b < sums_.size(); ++b) {
         if (!sums_[b].valid()) continue;
         parts_.comm->wait(sums_[b], deadline);
-        const IndexRange range = parts_.plan->buckets().buckets()[b].range;
-        if (transfers_) transfers_->upload_sum(static_cast<int>(b), at_both(range.begin, range.size()));
+        bucket_sums_->finish(static_cast<int>(b));
     }
     if (told_.valid()) parts_.comm->wait(told_, deadline);
     const auto summed = Clock::now();

@@ -72,7 +72,13 @@ void DeviceTransfers::upload_sum(int bucket, const Range& range) {
     upload_->copy(bytes_of_floats(range.device), bytes_of_floats(range.host),
                   bytes_of(Elements(range.elements), DType::f32));
     upload_->record(at(summed_, bucket));
-    compute_.wait(at(summed_, bucket));
+    await_sum(bucket);
 }
+
+comm::Ready DeviceTransfers::gradients_there(int bucket) const {
+    return [there = gradients_.at(static_cast<std::size_t>(bucket))] { return there->done(); };
+}
+
+void DeviceTransfers::await_gradients(Stream& stream, int bucket) { stream.wait(at(gradients_, bucket)); }
 
 }  // namespace trireme

@@ -70,6 +70,15 @@ class DeviceTransfers {
     /// Copies a sum back; compute waits for it.
     void upload_sum(int bucket, const Range& range);
 
+    /// Where sums are formed on the device (device_sums.hpp): whether a bucket's gradients are there, ...
+    [[nodiscard]] comm::Ready gradients_there(int bucket) const;
+    void await_gradients(Stream& stream, int bucket);
+    /// ... and the event that whoever sums records behind the sum, which compute then waits for.
+    [[nodiscard]] const std::shared_ptr<Event>& summed(int bucket) const {
+        return summed_.at(static_cast<std::size_t>(bucket));
+    }
+    void await_sum(int bucket) { compute_.wait(*summed(bucket)); }
+
   private:
     /// Shared with the progress thread, which may ask one while an exception unwinds here.
     using Events = std::vector<std::shared_ptr<Event>>;
@@ -87,7 +96,7 @@ class DeviceTransfers {
     int half_ = 0;
     Events gradients_;               ///< by bucket
     Events arrived_;                 ///< by bucket: on the host
-    Events summed_;                  ///< by bucket: back on the device
+    Events summed_;                  ///< by bucket: the sum, on the device
     std::unique_ptr<Stream> batch_;  ///< the streams last: they go first, and wait
     std::unique_ptr<Stream> upload_;
     std::unique_ptr<Stream> download_;

@@ -40,6 +40,11 @@ ParallelSpec completed(ParallelSpec spec, int world, const layers::ModelGraph& g
     if (spec.canonical && spec.algorithm != comm::Algorithm::automatic) {
         throw ConfigError("parallel.algorithm: canonical mode sums along its fixed tree; remove the key");
     }
+    if (spec.canonical && spec.path == SumPath::nccl) {
+        throw ConfigError(
+            "parallel.algorithm = nccl: NCCL forms sums in an order of its own, and a canonical job has a "
+            "fixed one; name staged, ipc or mpi, or remove the key");
+    }
     if (spec.bucket_bytes.value == 0) spec.bucket_bytes = default_bucket_bytes(graph);
     return spec;
 }

@@ -15,6 +15,7 @@
 #include "runtime/plan/buffer_table.hpp"
 #include "runtime/plan/grad_buckets.hpp"
 #include "runtime/plan/selection.hpp"
+#include "runtime/plan/sum_path.hpp"
 
 namespace trireme {
 
@@ -25,6 +26,7 @@ struct ParallelSpec {
     std::int64_t virtual_shards = 0;  ///< L; 0: 8, or `data` where that is larger
     Bytes bucket_bytes{};             ///< 0: default_bucket_bytes
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    SumPath path = SumPath::automatic;  ///< of gradients between devices; the host's need none
     /// Segments whose activations are computed again in backward (recompute.hpp); 1: everything is kept, 0:
     /// as many as need the least memory.
     std::int64_t recompute = 1;
@@ -40,18 +42,21 @@ struct MemoryReport {
     Bytes parameters{};
     Bytes optimizer_state{};
     Bytes gradients{};
-    Bytes arena{};       ///< activations, their gradients, kernel state and scratch, shared by all programs
-    Bytes batch{};       ///< an asynchronous device's copy of the samples
-    Bytes host_state{};  ///< the host's copy of an asynchronous device's parameters and optimizer state
-    Bytes host_sums{};   ///< where gradients of an asynchronous device are summed over ranks (pinned)
-    Bytes data{};        ///< batch buffers and block windows of the data pipeline
-    Bytes checkpoint{};  ///< copy of the state that is being saved; of the rank that saves
-    bool apart = false;  ///< the device has memory of its own
+    Bytes arena{};        ///< activations, their gradients, kernel state and scratch, shared by all programs
+    Bytes batch{};        ///< an asynchronous device's copy of the samples
+    Bytes host_state{};   ///< the host's copy of an asynchronous device's parameters and optimizer state
+    Bytes device_sums{};  ///< where an asynchronous device sums over ranks, beside its gradients, at most
+    Bytes host_sums{};    ///< where gradients of an asynchronous device are summed over ranks (pinned)
+    Bytes data{};         ///< batch buffers and block windows of the data pipeline
+    Bytes checkpoint{};   ///< copy of the state that is being saved; of the rank that saves
+    bool apart = false;   ///< the device has memory of its own
     [[nodiscard]] Bytes total() const { return on_device() + host_state + host_sums + data + checkpoint; }
     /// What lies in the memory of the process: all but that of a device that has its own.
     [[nodiscard]] Bytes in_process() const { return apart ? total() - on_device() : total(); }
     /// What lies in the memory of the device.
-    [[nodiscard]] Bytes on_device() const { return parameters + optimizer_state + gradients + arena + batch; }
+    [[nodiscard]] Bytes on_device() const {
+        return parameters + optimizer_state + gradients + device_sums + arena + batch;
+    }
 };
 
 class ParallelPlan {

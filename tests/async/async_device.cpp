@@ -32,11 +32,12 @@ std::string_view verb(const Access& access) { return access.writes ? "write" : "
 Schedule::Schedule(std::uint64_t seed, Mutation mutation)
     : dice_(seed, "asynchronous schedule"), mutation_(mutation) {}
 
-std::size_t Schedule::add_stream() {
+std::size_t Schedule::add_stream(int rank) {
     const std::lock_guard lock(mutex_);
     queues_.emplace_back();
     ends_.emplace_back();
     lengths_.push_back(0);
+    ranks_.push_back(rank);
     pending_.emplace_back();
     return queues_.size() - 1;
 }
@@ -48,16 +49,47 @@ std::size_t Schedule::append(std::size_t stream, Operation operation) {
     operation.clock = ends_[stream];
     join(operation.clock, hosts_[std::this_thread::get_id()]);
     if (operation.awaits) join(operation.clock, operations_[*operation.awaits]->clock);
+    keep(std::move(operation));
+    const std::size_t index = operations_.size() - 1;
+    queues_[stream].push_back(index);
+    return index;
+}
+
+/// Its clock holds all that comes before it.
+void Schedule::keep(Operation operation) {
+    const std::size_t stream = operation.stream;
     operation.clock.resize(std::max(operation.clock.size(), stream + 1));
     operation.clock[stream] = operation.number;
     ends_[stream] = operation.clock;
     compare(operation);
-    const std::size_t index = operations_.size();
     operations_.push_back(std::make_unique<Operation>(std::move(operation)));
-    queues_[stream].push_back(index);
-    if (!operations_.back()->accesses.empty()) open_.push_back(index);
+    if (!operations_.back()->accesses.empty()) open_.push_back(operations_.size() - 1);
     ++findings_.operations;
-    return index;
+}
+
+void Schedule::touched_by_message(std::size_t stream, std::string name, const Access& access,
+                                  const Clock& since) {
+    const std::lock_guard lock(mutex_);
+    Operation operation;
+    operation.name = std::move(name);
+    operation.accesses = {access};
+    operation.stream = stream;
+    operation.number = ++lengths_[stream];
+    operation.clock = ends_[stream];
+    join(operation.clock, since);
+    operation.done = true;
+    keep(std::move(operation));
+    seen(*operations_.back());
+}
+
+Clock Schedule::knowledge() {
+    const std::lock_guard lock(mutex_);
+    return hosts_[std::this_thread::get_id()];
+}
+
+void Schedule::learn(const Clock& clock) {
+    const std::lock_guard lock(mutex_);
+    join(hosts_[std::this_thread::get_id()], clock);
 }
 
 /// Which of the waits in front of an operation say nothing that the queue, the host and the others do not.
@@ -88,9 +120,10 @@ void Schedule::compare(const Operation& operation) {
 }
 
 void Schedule::launch(std::size_t stream, std::string name, std::vector<Access> accesses,
-                      std::function<void()> run) {
+                      std::function<void()> run, std::function<bool()> ready) {
     const std::lock_guard lock(mutex_);
     Operation operation;
+    operation.ready = std::move(ready);
     operation.name = std::move(name);
     operation.accesses = std::move(accesses);
     operation.run = std::move(run);
@@ -105,6 +138,12 @@ std::size_t Schedule::mark(std::size_t stream) {
 
 void Schedule::wait(std::size_t stream, std::size_t operation) {
     const std::lock_guard lock(mutex_);
+    Operation fence;
+    fence.awaits = operation;
+    if (ranks_[stream] != 0) {  // the waits of one rank have the same numbers in every run
+        append(stream, std::move(fence));
+        return;
+    }
     const std::int64_t number = findings_.waits++;
     const Operation& awaited = *operations_[operation];
     // What the event stands for is the operation in front of it, on its stream.
@@ -118,8 +157,6 @@ void Schedule::wait(std::size_t stream, std::size_t operation) {
     if (pending_[stream].waits.empty()) pending_[stream].before = ends_[stream];
     pending_[stream].waits.emplace_back(number, operation);
     if (mutation_.left_out_wait == number) return;
-    Operation fence;
-    fence.awaits = operation;
     append(stream, std::move(fence));
 }
 
@@ -134,6 +171,7 @@ bool Schedule::run_one() {
     for (std::size_t q = 0; q < queues_.size(); ++q) {
         if (queues_[q].empty()) continue;
         const Operation& first = *operations_[queues_[q].front()];
+        if (first.ready && !first.ready()) continue;
         if (!first.awaits || operations_[*first.awaits]->done) ready.push_back(q);
     }
     if (ready.empty()) return false;
@@ -144,6 +182,13 @@ bool Schedule::run_one() {
     operation.run = nullptr;
     operation.done = true;
     return true;
+}
+
+/// An operation that is at the head of its queue waits for what another rank launches.
+bool Schedule::somebody_else_is_awaited() const {
+    return std::any_of(queues_.begin(), queues_.end(), [&](const std::vector<std::size_t>& queue) {
+        return !queue.empty() && operations_[queue.front()]->ready;
+    });
 }
 
 /// This thread knows now that the operation, and all that comes before it, has finished.
@@ -158,17 +203,24 @@ bool Schedule::ask(std::size_t operation) {
 }
 
 void Schedule::drain(std::size_t stream) {
-    const std::lock_guard lock(mutex_);
-    while (!queues_[stream].empty())
-        ensure(run_one(), "a stream waits for an event that nothing will record");
+    std::unique_lock lock(mutex_);
+    while (!queues_[stream].empty()) {
+        if (run_one()) continue;
+        ensure(somebody_else_is_awaited(), "a stream waits for an event that nothing will record");
+        lock.unlock();
+        std::this_thread::yield();
+        lock.lock();
+    }
     join(hosts_[std::this_thread::get_id()], ends_[stream]);
     forget_finished();
 }
 
-/// What the draining thread has seen finished is behind everything that it launches later.
+/// What all threads have seen finished is behind everything that they launch later.
 void Schedule::forget_finished() {
-    const Clock& host = hosts_[std::this_thread::get_id()];
-    std::erase_if(open_, [&](std::size_t index) { return knows(host, *operations_[index]); });
+    std::erase_if(open_, [&](std::size_t index) {
+        return std::all_of(hosts_.begin(), hosts_.end(),
+                           [&](const auto& host) { return knows(host.second, *operations_[index]); });
+    });
 }
 
 void Schedule::pin(std::int64_t change) {
@@ -186,6 +238,24 @@ void Schedule::allocated(const std::byte* memory, std::int64_t size) {
     size > 0 ? void(allocations_[memory] = size) : void(allocations_.erase(memory));
 }
 
+std::byte* Schedule::share(Bytes size) {
+    std::byte* memory = nullptr;
+    {
+        const std::lock_guard lock(mutex_);
+        memory = shared_.emplace_back(host_, size).data();
+    }
+    allocated(memory, size.value);
+    return memory;
+}
+
+bool Schedule::is_device_memory(const std::byte* memory) {
+    const std::lock_guard lock(mutex_);
+    const auto next = allocations_.upper_bound(memory);
+    if (next == allocations_.begin()) return false;
+    const auto& [begin, size] = *std::prev(next);
+    return memory < begin + size;
+}
+
 std::int64_t Schedule::rest_of(const void* memory) {
     const std::lock_guard lock(mutex_);
     const auto* at = static_cast<const std::byte*>(memory);
@@ -195,6 +265,16 @@ std::int64_t Schedule::rest_of(const void* memory) {
     const std::int64_t rest = found->first + found->second - at;
     ensure(rest > 0, "a kernel works on memory of the device");
     return rest;
+}
+
+std::int64_t Schedule::unfinished_writes(int rank, const std::byte* begin, std::int64_t size) {
+    const std::lock_guard lock(mutex_);
+    const Access here{begin, size, true};
+    return std::count_if(operations_.begin(), operations_.end(), [&](const auto& operation) {
+        return !operation->done && ranks_[operation->stream] == rank &&
+               std::any_of(operation->accesses.begin(), operation->accesses.end(),
+                           [&](const Access& access) { return access.writes && overlap(access, here); });
+    });
 }
 
 Findings Schedule::findings() {
@@ -224,8 +304,13 @@ void AsyncStream::wait(Event& event) {
     schedule_.wait(stream_, static_cast<AsyncEvent&>(event).at());
 }
 
-void AsyncStream::launch(std::string name, std::vector<Access> accesses, std::function<void()> run) {
-    if (!recording_) return schedule_.launch(stream_, std::move(name), std::move(accesses), std::move(run));
+void AsyncStream::launch(std::string name, std::vector<Access> accesses, std::function<void()> run,
+                         std::function<bool()> ready) {
+    if (!recording_) {
+        return schedule_.launch(stream_, std::move(name), std::move(accesses), std::move(run),
+                                std::move(ready));
+    }
+    ensure(!ready, "what waits for others is not captured");
     recording_->add([name, accesses, run](AsyncStream& stream) { stream.launch(name, accesses, run); });
 }
 

@@ -7,6 +7,9 @@
 // with all operations that it may run beside. Two that touch the same bytes, one of them writing, must be
 // ordered by the queues, by events, or by the host: what a thread of the host launches comes after all that
 // this thread has seen finished.
+//
+// Ranks whose devices reach into each other's memory share one schedule; then messages carry what their
+// sender knows (async_world.hpp).
 #pragma once
 
 #include <cstdint>
@@ -20,8 +23,10 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/core/error.hpp"
 #include "runtime/core/host_memory.hpp"
 #include "runtime/core/philox.hpp"
+#include "runtime/device/collective_library.hpp"
 #include "runtime/device/device.hpp"
 
 namespace trireme::async {
@@ -40,6 +45,7 @@ struct Operation {
     std::string name;
     std::vector<Access> accesses;
     std::function<void()> run;
+    std::function<bool()> ready;  ///< empty: it may run once those before it have; asked with the lock held
     std::size_t stream = 0;
     std::int64_t number = 0;            ///< in its stream, from 1
     Clock clock;                        ///< itself included
@@ -49,12 +55,12 @@ struct Operation {
 
 /// What is left out on purpose, to see whether it is missed.
 struct Mutation {
-    std::optional<std::int64_t> left_out_wait;  ///< the so manieth call of Stream::wait
+    std::optional<std::int64_t> left_out_wait;  ///< the so manieth call of Stream::wait, on rank 0
 };
 
 struct Findings {
     std::set<std::string> races;                  ///< "write of A and read of B are not ordered"
-    std::int64_t waits = 0;                       ///< calls of Stream::wait
+    std::int64_t waits = 0;                       ///< calls of Stream::wait on rank 0
     std::map<std::int64_t, std::string> implied;  ///< waits that the queues and other waits imply, by number
     std::map<std::int64_t, std::string> waited;   ///< all waits: "stream waits for operation"
     std::int64_t operations = 0;
@@ -67,29 +73,41 @@ class Schedule {
   public:
     Schedule(std::uint64_t seed, Mutation mutation);
 
-    [[nodiscard]] std::size_t add_stream();
-    void launch(std::size_t stream, std::string name, std::vector<Access> accesses,
-                std::function<void()> run);
+    [[nodiscard]] std::size_t add_stream(int rank);
+    void launch(std::size_t stream, std::string name, std::vector<Access> accesses, std::function<void()> run,
+                std::function<bool()> ready = {});
     /// An operation without work, for an event to point at; its index.
     [[nodiscard]] std::size_t mark(std::size_t stream);
     void wait(std::size_t stream, std::size_t operation);
     /// Runs some operations, maybe; true when `operation` has run.
     [[nodiscard]] bool ask(std::size_t operation);
     void drain(std::size_t stream);
+    /// What the calling thread knows to have finished, and what it learns from somebody who told it.
+    [[nodiscard]] Clock knowledge();
+    void learn(const Clock& clock);
+    /// The message layer has touched memory of a device by itself, at some time between `since` and now.
+    void touched_by_message(std::size_t stream, std::string name, const Access& access, const Clock& since);
     void pin(std::int64_t change);
     void replayed();
+    /// Memory that all ranks reach; it stays as long as the schedule.
+    [[nodiscard]] std::byte* share(Bytes size);
+    [[nodiscard]] bool is_device_memory(const std::byte* memory);
     /// Device memory that is there; size 0: no longer.
     void allocated(const std::byte* memory, std::int64_t size);
     /// Bytes from here to the end of its allocation.
     [[nodiscard]] std::int64_t rest_of(const void* memory);
     [[nodiscard]] Findings findings();
+    /// Operations of a rank that have not run and would write there.
+    [[nodiscard]] std::int64_t unfinished_writes(int rank, const std::byte* begin, std::int64_t size);
 
   private:
     std::size_t append(std::size_t stream, Operation operation);
+    void keep(Operation operation);
     void compare(const Operation& operation);
     void judge_waits(std::size_t stream);
     void run_some(std::uint64_t most);
     bool run_one();
+    bool somebody_else_is_awaited() const;
     [[nodiscard]] std::uint64_t below(std::uint64_t bound) { return dice_.below(rolls_++, bound); }
     void seen(const Operation& operation);
     void forget_finished();
@@ -102,6 +120,7 @@ class Schedule {
     std::vector<std::vector<std::size_t>> queues_;  ///< operations of each stream that have not run yet
     std::vector<Clock> ends_;                       ///< of each stream: clock of what was launched last
     std::vector<std::int64_t> lengths_;             ///< operations of each stream so far
+    std::vector<int> ranks_;                        ///< of each stream
     /// The waits of a stream since its last operation, and what was known in front of them.
     struct Pending {
         Clock before;
@@ -111,6 +130,8 @@ class Schedule {
     std::map<std::thread::id, Clock> hosts_;  ///< what each thread has seen finished
     std::vector<std::size_t> open_;           ///< operations that others may still run beside
     std::map<const std::byte*, std::int64_t> allocations_;
+    HostMemory host_;
+    std::vector<Region> shared_;
     Findings findings_;
 };
 
@@ -144,7 +165,7 @@ class AsyncEvent final : public Event {
 
 class AsyncStream final : public Stream {
   public:
-    explicit AsyncStream(Schedule& schedule) : schedule_(schedule), stream_(schedule.add_stream()) {}
+    AsyncStream(Schedule& schedule, int rank) : schedule_(schedule), stream_(schedule.add_stream(rank)) {}
     ~AsyncStream() override { schedule_.drain(stream_); }
     /// Throws InternalError inside a capture.
     void synchronize() override;
@@ -155,7 +176,8 @@ class AsyncStream final : public Stream {
     [[nodiscard]] std::unique_ptr<LaunchGraph> end_capture() override;
     void launch(LaunchGraph& graph) override;
     [[nodiscard]] std::int64_t rest_of(const void* memory) { return schedule_.rest_of(memory); }
-    void launch(std::string name, std::vector<Access> accesses, std::function<void()> run);
+    void launch(std::string name, std::vector<Access> accesses, std::function<void()> run,
+                std::function<bool()> ready = {});
 
   private:
     Schedule& schedule_;
@@ -187,8 +209,8 @@ class DeviceMemory final : public MemorySpace {
 
 class AsyncDevice final : public Device {
   public:
-    explicit AsyncDevice(const std::shared_ptr<Schedule>& schedule)
-        : schedule_(schedule), memory_(schedule) {}
+    explicit AsyncDevice(const std::shared_ptr<Schedule>& schedule, int rank = 0)
+        : schedule_(schedule), rank_(rank), memory_(schedule) {}
     [[nodiscard]] std::string kind() const override { return "async"; }
     [[nodiscard]] std::string describe() const override { return "asynchronous host device"; }
     [[nodiscard]] MemorySpace& memory() override { return memory_; }
@@ -196,16 +218,32 @@ class AsyncDevice final : public Device {
     [[nodiscard]] bool asynchronous() const override { return true; }
     [[nodiscard]] bool captures() const override { return true; }
     [[nodiscard]] std::unique_ptr<Stream> make_stream() override {
-        return std::make_unique<AsyncStream>(*schedule_);
+        return std::make_unique<AsyncStream>(*schedule_, rank_);
     }
     [[nodiscard]] std::unique_ptr<Event> make_event() override {
         return std::make_unique<AsyncEvent>(schedule_);
     }
     void pin(std::byte*, Bytes) override { schedule_->pin(1); }
     void unpin(std::byte*) noexcept override { schedule_->pin(-1); }
+    [[nodiscard]] bool shares_memory() const override { return shares; }
+    /// A handle is the address.
+    [[nodiscard]] SharedMemory share(Bytes size) override {
+        std::byte* memory = schedule_->share(size);
+        return {memory, size, std::to_string(reinterpret_cast<std::uintptr_t>(memory))};
+    }
+    [[nodiscard]] std::byte* open_shared(const std::string& handle) override {
+        if (blind) throw DeviceError("the device sees no other");
+        return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(std::stoull(handle)));
+    }
+    [[nodiscard]] CollectiveLibrary* collectives() override { return library.get(); }
+
+    bool shares = false;
+    bool blind = false;  ///< it cannot map the memory of others
+    std::shared_ptr<CollectiveLibrary> library;
 
   private:
     std::shared_ptr<Schedule> schedule_;
+    int rank_;
     DeviceMemory memory_;
     HostMemory staging_;
 };

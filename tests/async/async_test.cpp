@@ -2,93 +2,10 @@
 // waits, and a body for each node. Whatever the schedule, the bits are those of a device that does everything
 // at once; no two accesses are unordered; and every wait is missed when it is left out, unless others imply
 // it.
-#include <string>
-#include <vector>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-
-#include "tests/async/async_kernels.hpp"
-#include "tests/async/async_launch.hpp"
-#include "tests/hostrun/host_backend.hpp"
-#include "tests/multirank/ranks.hpp"
-#include "tests/multirank/training_run.hpp"
+#include "tests/async/async_training.hpp"
 
 namespace trireme::async {
 namespace {
-
-/// The asynchronous device of each rank, and where its inner kernels run.
-class Ranks {
-  public:
-    Ranks(int ranks, std::uint64_t seed, const Mutation& of_rank_0) {
-        for (int rank = 0; rank < ranks; ++rank) {
-            schedules_.push_back(std::make_shared<Schedule>(
-                seed * static_cast<std::uint64_t>(ranks) + static_cast<std::uint64_t>(rank),
-                rank == 0 ? of_rank_0 : Mutation{}));
-        }
-    }
-    [[nodiscard]] Backend backend(int rank) {
-        Backend backend;
-        backend.device = std::make_unique<AsyncDevice>(schedules_[static_cast<std::size_t>(rank)]);
-        for (auto& inner : hostrun::host_run_providers())
-            backend.providers.push_back(std::make_unique<AsyncProvider>(std::move(inner), inner_device_));
-        backend.step_kernels = hostrun::device_step_kernels<AsyncLaunch>;
-        return backend;
-    }
-    [[nodiscard]] Findings findings(int rank) {
-        return schedules_[static_cast<std::size_t>(rank)]->findings();
-    }
-    /// Pieces of host memory that are pinned on a rank now.
-    [[nodiscard]] std::int64_t pinned(int rank) { return findings(rank).pinned; }
-    /// Races of all ranks.
-    [[nodiscard]] std::set<std::string> races() {
-        std::set<std::string> all;
-        for (const auto& schedule : schedules_) all.merge(schedule->findings().races);
-        return all;
-    }
-
-  private:
-    std::vector<std::shared_ptr<Schedule>> schedules_;
-    hostrun::HostRunDevice inner_device_;
-};
-
-class Async : public TrainingTest {
-  protected:
-    /// What each step left and told.
-    static std::vector<std::string> traces(const std::vector<StepRecord>& steps) {
-        std::vector<std::string> list = hashes(steps);
-        for (std::size_t s = 0; s < steps.size(); ++s)
-            list[s] += fmt::format(" loss {} of {}", steps[s].loss_sum, steps[s].samples);
-        return list;
-    }
-    static std::vector<std::string> plain(RunSetup setup) {
-        setup.backend = [](int) { return hostrun::host_run_backend(); };
-        return traces(run(setup));
-    }
-    static std::vector<std::string> asynchronous(RunSetup setup, Ranks& ranks) {
-        setup.backend = [&](int rank) { return ranks.backend(rank); };
-        return traces(run(setup));
-    }
-    static void expect_the_same(const RunSetup& setup, std::uint64_t seeds) {
-        const std::vector<std::string> wanted = plain(setup);
-        std::int64_t operations = 0;
-        for (std::uint64_t seed = 0; seed < seeds && !HasFailure(); ++seed) {
-            Ranks ranks(setup.ranks, seed, {});
-            EXPECT_EQ(asynchronous(setup, ranks), wanted) << "seed " << seed;
-            EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
-            EXPECT_EQ(ranks.pinned(0), 0);
-            // Passes and update of every step but the first of its kind; none of these runs meets an epoch's
-            // short last step twice.
-            EXPECT_EQ(ranks.findings(0).replays, setup.capture ? 2 * (setup.steps - 1) : 0);
-            operations += ranks.findings(0).operations;
-        }
-        fmt::print("async: {} on {} ranks, {} seeds, {} operations of rank 0\n", setup.graph().name(),
-                   setup.ranks, seeds, operations);
-    }
-};
-
-/// Enough steps to launch, capture, and replay what was captured for either half of the batch memory.
-RunSetup convnet() { return {.ranks = 2, .batch = 37, .microbatches = 2, .steps = 4, .lr = 0.05}; }
 
 TEST_F(Async, ConvolutionsOnTwoRanks) { expect_the_same(convnet(), 500); }
 
@@ -230,7 +147,8 @@ TEST_F(Async, UnwindingWaitsForWhatIsInFlight) {
             const layers::ModelGraph graph = test::tiny_convnet_fused();
             const Backend backend = ranks.backend(0);
             const Selection selection(graph, backend.providers, SelectionOptions{});
-            const ParallelPlan plan(selection, {.data = 2, .batch = 8}, 2, std::nullopt);
+            const ParallelPlan plan(selection, {.data = 2, .batch = 8, .path = SumPath::staged}, 2,
+                                    std::nullopt);
             ModelState state(graph, plan.buckets(), OptimizerSpec{}, *backend.device);
             state.initialise(3);
             StepGuard guard(NanPolicy::stop);
@@ -257,31 +175,8 @@ TEST_F(Async, UnwindingWaitsForWhatIsInFlight) {
 
 /// Leaves out one wait after the other.
 TEST_F(Async, EveryWaitIsMissedOrImplied) {
-    constexpr std::uint64_t tries = 5;
-    const std::vector<std::string> wanted = plain(convnet());
-    Ranks whole(2, 0, {});
-    (void)asynchronous(convnet(), whole);
-    const Findings all = whole.findings(0);
-    ASSERT_GT(all.waits, 10);
-    std::int64_t detected = 0;
-    std::int64_t implied = 0;
-    for (std::int64_t wait = 0; wait < all.waits; ++wait) {
-        bool missed = false;
-        for (std::uint64_t seed = 0; seed < tries && !missed; ++seed) {
-            Ranks ranks(2, seed, {.left_out_wait = wait});
-            const bool other_bits = asynchronous(convnet(), ranks) != wanted;
-            missed = other_bits || !ranks.races().empty();
-        }
-        if (missed) {
-            ++detected;
-        } else {
-            ++implied;
-            EXPECT_TRUE(all.implied.contains(wait))
-                << all.waited.at(wait) << " can be left out, and nothing implies it";
-            fmt::print("async: implied by others: {}\n", all.waited.at(wait));
-        }
-    }
-    fmt::print("async: {} waits left out in turn, {} detected, {} implied\n", all.waits, detected, implied);
+    expect_waits_are_missed(convnet(),
+                            [](const RunSetup& setup, Ranks& ranks) { return asynchronous(setup, ranks); });
 }
 
 }  // namespace

@@ -160,6 +160,25 @@ def allreduce(bench):
     return bench_figures(bench.trireme("bench", "train", *job(bench, "resnet50", *keys), "--steps", 20, "--json", ranks=2))
 
 
+def sums(bench):
+    """A sum of 100 MB between two ranks by each way there is, and the same bits by all of comm's"""
+    # The widest layer of this network has 100 MB of gradients, which are a bucket of their own.
+    keys = ["--model.name", "mlp", "--model.hidden", "5000,5000", "--parallel.bucket_mb", 90, "--job.share_device", "true", "--data.batch", 64,
+            "--job.epochs", "", "--job.steps", 5, "--telemetry.eval_every", 0]
+    figures, hashes = {}, {}
+    for way in ("auto", "staged", "ipc"):
+        done = train(bench, f"sums-{way}", *job(bench, "lenet-mnist", *keys), "--parallel.algorithm", way, ranks=2)
+        hashes[way] = done["params_sha256"]
+        if way == "auto":
+            measured = {name: float(ms) for name, ms in re.findall(r"(\w+) (\d+\.\d+) ms", done["gradients"])}
+            if not {"staged", "ipc"} <= measured.keys():
+                raise Failed(f"not both of staged and ipc were measured: {done['gradients']}")
+            figures = {"told": done["gradients"], "staged over ipc": round(measured["staged"] / measured["ipc"], 1)}
+    if len(set(hashes.values())) != 1:
+        raise Failed(f"other ways gave other bits: {hashes}")
+    return {**figures, "bits": f"equal: {hashes['ipc'][:16]}"}
+
+
 def sanitizer(tool):
     def part(bench):
         if shutil.which("compute-sanitizer") is None:
@@ -192,6 +211,7 @@ PARTS = {
     "bench-resnet50": benchmark("resnet50", *BF16),
     "bench-gpt2": benchmark("gpt2-124m", *BF16, "--data.batch", "32"),
     "allreduce": allreduce,
+    "sums": sums,
     "memcheck": sanitizer("memcheck"),
     "racecheck": sanitizer("racecheck"),
 }

@@ -51,6 +51,7 @@ struct RunSetup {
     double lr = 0;
     std::string device = "reference";
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    SumPath path = SumPath::automatic;
     bool canonical = false;
     std::int64_t recompute = 1;
     std::int64_t virtual_shards = 0;
@@ -67,6 +68,10 @@ struct RunSetup {
     bool ahead = true;    ///< a step's samples are given while the one before it computes
     /// A back end of the test's own for a rank; empty: that of `device`.
     std::function<Backend(int rank)> backend = {};
+    /// Ranks over transports of the test's own; empty: those of threads.
+    std::function<std::vector<std::unique_ptr<comm::Communicator>>(int ranks)> world = {};
+    /// Hears how rank 0's gradients travel.
+    std::function<void(const std::string&)> told_of_sums = {};
 };
 
 class TrainingTest : public testing::Test {
@@ -94,7 +99,8 @@ class TrainingTest : public testing::Test {
     /// Every rank a thread; returns what each step did.
     static std::vector<StepRecord> run(const RunSetup& setup) {
         std::vector<StepRecord> steps(static_cast<std::size_t>(setup.steps));
-        auto world = comm::in_process_world(setup.ranks, comm::CommOptions{});
+        auto world =
+            setup.world ? setup.world(setup.ranks) : comm::in_process_world(setup.ranks, comm::CommOptions{});
         std::mutex mutex;
         std::vector<std::thread> threads;
         for (int rank = 0; rank < setup.ranks; ++rank) {
@@ -136,6 +142,7 @@ class TrainingTest : public testing::Test {
         spec.microbatches = setup.microbatches;
         spec.bucket_bytes = Bytes(2048);
         spec.algorithm = setup.algorithm;
+        spec.path = setup.path;
         spec.canonical = setup.canonical;
         spec.recompute = setup.recompute;
         spec.virtual_shards = setup.virtual_shards;
@@ -165,6 +172,7 @@ class TrainingTest : public testing::Test {
         };
         std::optional<io::Batch> ahead;
         Executor executor(parts);
+        if (setup.told_of_sums && comm.rank() == 0) setup.told_of_sums(executor.sums_text());
         for (std::int64_t s = 0; s < setup.steps; ++s) {
             const io::Batch batch = ahead ? std::move(*ahead) : loader.next(Deadline::in_seconds(60));
             ahead.reset();

@@ -1,8 +1,10 @@
 #include "runtime/device/cuda/cuda_device.hpp"
 
+#include <charconv>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -43,6 +45,24 @@ std::string uuid_text(const cudaUUID_t& uuid) {
         text += fmt::format("{:02x}", static_cast<unsigned char>(uuid.bytes[i]));
     }
     return text;
+}
+
+std::string hex_of(std::span<const char> bytes) {
+    std::string text;
+    for (const char byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    return text;
+}
+
+/// Throws InternalError where the text is not that of as many bytes.
+void bytes_of_hex(const std::string& text, std::span<char> bytes) {
+    ensure(text.size() == 2 * bytes.size(), "a handle of shared memory has its size");
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        unsigned value = 0;
+        const char* digits = text.data() + 2 * i;
+        const auto parsed = std::from_chars(digits, digits + 2, value, 16);
+        ensure(parsed.ptr == digits + 2, "a handle of shared memory is hexadecimal");
+        bytes[i] = static_cast<char>(value);
+    }
 }
 
 }  // namespace
@@ -131,5 +151,30 @@ void CudaDevice::pin(std::byte* memory, Bytes size) {
 }
 
 void CudaDevice::unpin(std::byte* memory) noexcept { static_cast<void>(cudaHostUnregister(memory)); }
+
+SharedMemory CudaDevice::share(Bytes size) {
+    // CUDA shares whole blocks of 2 MiB: of a smaller allocation it would give away its neighbours.
+    constexpr std::int64_t block = std::int64_t{2} << 20;
+    const Region& region = shared_.emplace_back(memory_, Bytes((size.value + block - 1) / block * block));
+    cudaIpcMemHandle_t handle{};
+    cuda::check(cudaIpcGetMemHandle(&handle, region.data()), "sharing memory with other ranks");
+    return {region.data(), size, cuda::hex_of(handle.reserved)};
+}
+
+std::byte* CudaDevice::open_shared(const std::string& handle) {
+    cuda::check(cudaSetDevice(index_), "choosing a device");
+    cudaIpcMemHandle_t theirs{};
+    cuda::bytes_of_hex(handle, theirs.reserved);
+    void* memory = nullptr;
+    const cudaError_t status = cudaIpcOpenMemHandle(&memory, theirs, cudaIpcMemLazyEnablePeerAccess);
+    if (status != cudaSuccess) static_cast<void>(cudaGetLastError());  // told here, and not again
+    cuda::check(status, "mapping memory of another rank's GPU");
+    return static_cast<std::byte*>(memory);
+}
+
+void CudaDevice::close_shared(std::byte* memory) noexcept {
+    static_cast<void>(cudaSetDevice(index_));
+    static_cast<void>(cudaIpcCloseMemHandle(memory));
+}
 
 }  // namespace trireme

@@ -9,6 +9,7 @@
 
 #include "runtime/device/cuda/cuda_memory.hpp"
 #include "runtime/device/cuda/cuda_stream.hpp"
+#include "runtime/device/cuda/nccl.hpp"
 #include "runtime/device/cuda_choice.hpp"
 #include "runtime/device/device.hpp"
 
@@ -43,6 +44,12 @@ class CudaDevice final : public Device {
     [[nodiscard]] MemorySpace& staging() override { return staging_; }
     void pin(std::byte* memory, Bytes size) override;
     void unpin(std::byte* memory) noexcept override;
+    [[nodiscard]] bool shares_memory() const override { return true; }
+    [[nodiscard]] SharedMemory share(Bytes size) override;
+    /// Of a GPU of this host that this one reaches over NVLink or PCIe, or of this very GPU.
+    [[nodiscard]] std::byte* open_shared(const std::string& handle) override;
+    void close_shared(std::byte* memory) noexcept override;
+    [[nodiscard]] CollectiveLibrary* collectives() override { return &nccl_; }
 
     /// 90 for a compute capability of 9.0.
     [[nodiscard]] int sm() const { return sm_; }
@@ -61,6 +68,8 @@ class CudaDevice final : public Device {
     Bytes total_{};
     CudaMemory memory_;
     PinnedMemory staging_;
+    cuda::Nccl nccl_{index_};
+    std::vector<Region> shared_;
 };
 
 }  // namespace trireme

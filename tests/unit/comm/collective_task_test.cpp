@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "comm/halving_doubling.hpp"
+#include "comm/host_ops.hpp"
 #include "comm/inproc_transport.hpp"
 #include "comm/recording_transport.hpp"
 #include "comm/ring.hpp"
@@ -46,7 +47,8 @@ class TaskWorld {
         run.tag = tag;
         for (int r = 0; r < ranks_; ++r) {
             const auto place = static_cast<std::size_t>(r);
-            run.tasks.push_back(std::make_unique<CollectiveTask>(*transports_[place], *staging_[place]));
+            run.tasks.push_back(
+                std::make_unique<CollectiveTask>(*transports_[place], *staging_[place], ops_));
             run.data.emplace_back(static_cast<std::size_t>(count));
             run.lists.push_back(std::make_shared<const StepList>(
                 ring ? ring_all_reduce(ranks_, r, count, task_segment)
@@ -79,6 +81,7 @@ class TaskWorld {
     std::vector<std::unique_ptr<Transport>> transports_;
     std::vector<Group> groups_;
     std::vector<std::unique_ptr<StagingPool>> staging_;
+    HostOps ops_;
 };
 
 TEST(CollectiveTask, AnyInterleavingGivesTheSums) {
@@ -140,13 +143,15 @@ TEST(CollectiveTask, AWarmTaskAllocatesNothing) {
     const int ranks = 4;
     std::vector<std::unique_ptr<Transport>> transports = in_process_transports(ranks);
     StagingPool staging(task_segment * 4, slots_per_task);
+    HostOps ops;
     std::vector<Group> groups;
     std::vector<std::unique_ptr<CollectiveTask>> tasks;
     std::vector<std::shared_ptr<const StepList>> lists;
     std::vector<std::vector<float>> data(ranks, std::vector<float>(1009, 1.0F));
     for (int r = 0; r < ranks; ++r) {
         groups.push_back(Group::world(ranks, r));
-        tasks.push_back(std::make_unique<CollectiveTask>(*transports[static_cast<std::size_t>(r)], staging));
+        tasks.push_back(
+            std::make_unique<CollectiveTask>(*transports[static_cast<std::size_t>(r)], staging, ops));
         lists.push_back(std::make_shared<const StepList>(ring_all_reduce(ranks, r, 1009, task_segment)));
     }
     std::int64_t before = 0;
@@ -169,6 +174,7 @@ TEST(CollectiveTask, AWriteWaitsForTheSendThatReads) {
     // sent: its receive window is full of messages of rank 2, which comes last.
     auto transports = in_process_transports(3);
     StagingPool staging(task_segment * 4, slots_per_task);
+    HostOps ops;
     const std::vector<StepList> lists{{{Verb::send, 0, 4, -1, 1}, {Verb::recv, 0, 4, 1, -1}},
                                       {{Verb::send, 4, 4, -1, 0},
                                        {Verb::recv, 8, 1, 2, -1},
@@ -189,7 +195,7 @@ TEST(CollectiveTask, AWriteWaitsForTheSendThatReads) {
         groups.push_back(Group::world(3, static_cast<int>(r)));
     }
     for (std::size_t r = 0; r < 3; ++r) {
-        tasks.push_back(std::make_unique<CollectiveTask>(*transports[r], staging));
+        tasks.push_back(std::make_unique<CollectiveTask>(*transports[r], staging, ops));
         tasks[r]->start(std::make_shared<const StepList>(lists[r]), groups[r], 5,
                         reinterpret_cast<std::byte*>(data[r].data()), DType::f32);
     }

@@ -164,6 +164,9 @@ TEST_F(PlanTest, CanonicalModeRefusesWhatWouldBreakIt) {
     spec.microbatches = 1;
     spec.algorithm = comm::Algorithm::ring;
     EXPECT_THAT(test::message_of<Error>([&] { (void)plan(spec); }), HasSubstr("fixed tree"));
+    spec.algorithm = comm::Algorithm::automatic;
+    spec.path = SumPath::nccl;
+    EXPECT_THAT(test::message_of<Error>([&] { (void)plan(spec); }), HasSubstr("name staged, ipc or mpi"));
 }
 
 class VerifyTest : public PlanTest {

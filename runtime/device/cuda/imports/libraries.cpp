@@ -92,6 +92,11 @@ LateLibrary& nvrtc_library() {
     return library;
 }
 
+LateLibrary& nccl_library() {
+    static LateLibrary& library = *new LateLibrary("NCCL", "libnccl.so.2");
+    return library;
+}
+
 std::int64_t cudnn_version() { return static_cast<std::int64_t>(cudnnGetVersion()); }
 
 void require_libraries() {

@@ -37,6 +37,8 @@ class LateLibrary {
 [[nodiscard]] LateLibrary& cudnn_library();
 [[nodiscard]] LateLibrary& cublaslt_library();
 [[nodiscard]] LateLibrary& nvrtc_library();
+/// The one that a program can do without: nobody requires it.
+[[nodiscard]] LateLibrary& nccl_library();
 
 /// Opens all of them and holds cuDNN against the oldest that is used, so that a job fails before it starts
 /// and not in its first kernel. Throws DeviceError.
