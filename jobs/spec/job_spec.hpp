@@ -18,6 +18,7 @@
 #include "runtime/optim/optimizer.hpp"
 #include "runtime/optim/step_guard.hpp"
 #include "runtime/optim/step_state.hpp"
+#include "runtime/plan/sum_path.hpp"
 #include "runtime/telemetry/progress.hpp"
 
 namespace trireme::jobs {
