@@ -138,7 +138,7 @@ void ProgressEngine::wait(const Ticket& ticket, const Deadline& deadline) {
     }
     if (state->status.load() == TicketStatus::done) return;
     if (core_->failed()) throw_failed();
-    ensure(ended, "a collective that is waited for was given up, because its memory was released");
+    ensure(!ended, "a collective that is waited for was given up, because its memory was released");
     throw CommTimeout(fmt::format("rank {} waited too long for '{}', and no verdict came about", rank(),
                                   state->what.label));
 }

@@ -223,9 +223,14 @@ void Schedule::forget_finished() {
     });
 }
 
-void Schedule::pin(std::int64_t change) {
+void Schedule::pin(const std::byte* memory, std::int64_t size) {
     const std::lock_guard lock(mutex_);
-    findings_.pinned += change;
+    findings_.pinned += size > 0 ? 1 : -1;
+    if (size > 0) {
+        pinned_[memory] = size;
+    } else {
+        forget_memory(memory, pinned_.extract(memory).mapped());
+    }
 }
 
 void Schedule::replayed() {
@@ -235,7 +240,23 @@ void Schedule::replayed() {
 
 void Schedule::allocated(const std::byte* memory, std::int64_t size) {
     const std::lock_guard lock(mutex_);
-    size > 0 ? void(allocations_[memory] = size) : void(allocations_.erase(memory));
+    if (size > 0) {
+        allocations_[memory] = size;
+    } else if (const auto gone = allocations_.extract(memory)) {
+        forget_memory(memory, gone.mapped());
+    }
+}
+
+/// What others do with a place that was released has nothing to do with what was done there before.
+void Schedule::forget_memory(const std::byte* begin, std::int64_t size) {
+    const Access gone{begin, size, true};
+    for (const std::size_t index : open_) {
+        Operation& operation = *operations_[index];
+        const auto inside = [&](const Access& access) { return overlap(access, gone); };
+        if (!operation.done && std::any_of(operation.accesses.begin(), operation.accesses.end(), inside))
+            findings_.races.insert(fmt::format("memory of {} is released before it has run", operation.name));
+        std::erase_if(operation.accesses, inside);
+    }
 }
 
 std::byte* Schedule::share(Bytes size) {

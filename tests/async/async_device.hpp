@@ -87,12 +87,13 @@ class Schedule {
     void learn(const Clock& clock);
     /// The message layer has touched memory of a device by itself, at some time between `since` and now.
     void touched_by_message(std::size_t stream, std::string name, const Access& access, const Clock& since);
-    void pin(std::int64_t change);
     void replayed();
+    /// Host memory that copies may reach; size 0: no longer.
+    void pin(const std::byte* memory, std::int64_t size);
     /// Memory that all ranks reach; it stays as long as the schedule.
     [[nodiscard]] std::byte* share(Bytes size);
     [[nodiscard]] bool is_device_memory(const std::byte* memory);
-    /// Device memory that is there; size 0: no longer.
+    /// Memory that is there; size 0: no longer. Its place may come to be another rank's.
     void allocated(const std::byte* memory, std::int64_t size);
     /// Bytes from here to the end of its allocation.
     [[nodiscard]] std::int64_t rest_of(const void* memory);
@@ -111,6 +112,7 @@ class Schedule {
     [[nodiscard]] std::uint64_t below(std::uint64_t bound) { return dice_.below(rolls_++, bound); }
     void seen(const Operation& operation);
     void forget_finished();
+    void forget_memory(const std::byte* begin, std::int64_t size);
 
     std::mutex mutex_;
     RandomStream dice_;
@@ -130,6 +132,7 @@ class Schedule {
     std::map<std::thread::id, Clock> hosts_;  ///< what each thread has seen finished
     std::vector<std::size_t> open_;           ///< operations that others may still run beside
     std::map<const std::byte*, std::int64_t> allocations_;
+    std::map<const std::byte*, std::int64_t> pinned_;
     HostMemory host_;
     std::vector<Region> shared_;
     Findings findings_;
@@ -189,8 +192,9 @@ class AsyncStream final : public Stream {
 
 class DeviceMemory final : public MemorySpace {
   public:
-    explicit DeviceMemory(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
-    [[nodiscard]] MemoryKind kind() const override { return MemoryKind::device; }
+    explicit DeviceMemory(std::shared_ptr<Schedule> schedule, MemoryKind kind = MemoryKind::device)
+        : schedule_(std::move(schedule)), kind_(kind) {}
+    [[nodiscard]] MemoryKind kind() const override { return kind_; }
     [[nodiscard]] std::string_view name() const override { return "asynchronous host"; }
     [[nodiscard]] std::byte* allocate(Bytes size) override {
         std::byte* memory = host_.allocate(size);
@@ -204,13 +208,14 @@ class DeviceMemory final : public MemorySpace {
 
   private:
     std::shared_ptr<Schedule> schedule_;
+    MemoryKind kind_;
     HostMemory host_;
 };
 
 class AsyncDevice final : public Device {
   public:
     explicit AsyncDevice(const std::shared_ptr<Schedule>& schedule, int rank = 0)
-        : schedule_(schedule), rank_(rank), memory_(schedule) {}
+        : schedule_(schedule), rank_(rank), memory_(schedule), staging_(schedule, MemoryKind::pinned) {}
     [[nodiscard]] std::string kind() const override { return "async"; }
     [[nodiscard]] std::string describe() const override { return "asynchronous host device"; }
     [[nodiscard]] MemorySpace& memory() override { return memory_; }
@@ -223,8 +228,8 @@ class AsyncDevice final : public Device {
     [[nodiscard]] std::unique_ptr<Event> make_event() override {
         return std::make_unique<AsyncEvent>(schedule_);
     }
-    void pin(std::byte*, Bytes) override { schedule_->pin(1); }
-    void unpin(std::byte*) noexcept override { schedule_->pin(-1); }
+    void pin(std::byte* memory, Bytes size) override { schedule_->pin(memory, size.value); }
+    void unpin(std::byte* memory) noexcept override { schedule_->pin(memory, 0); }
     [[nodiscard]] bool shares_memory() const override { return shares; }
     /// A handle is the address.
     [[nodiscard]] SharedMemory share(Bytes size) override {
@@ -245,7 +250,7 @@ class AsyncDevice final : public Device {
     std::shared_ptr<Schedule> schedule_;
     int rank_;
     DeviceMemory memory_;
-    HostMemory staging_;
+    DeviceMemory staging_;
 };
 
 }  // namespace trireme::async

@@ -104,7 +104,7 @@ class Async : public TrainingTest {
         Ranks whole(setup.ranks, 0, {}, together);
         (void)train(setup, whole);
         const Findings all = whole.findings(0);
-        ASSERT_GT(all.waits, 10);
+        ASSERT_GT(all.waits, 6);
         std::int64_t detected = 0;
         std::int64_t implied = 0;
         for (std::int64_t wait = 0; wait < all.waits; ++wait) {
