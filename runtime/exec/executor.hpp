@@ -168,8 +168,8 @@ class Executor {
     Region wishes_region_;     ///< of comm, as the buckets are: a sum that is given up is given up there too
     std::span<float> wishes_;  ///< [StatusWord::count]
     comm::Ticket told_;
-    comm::Ticket arrival_;  ///< done once every rank has handed over its last gradients
-    std::vector<StepKind> warm_;                             ///< of which a step was launched
+    comm::Ticket arrival_;        ///< done once every rank has handed over its last gradients
+    std::vector<StepKind> warm_;  ///< of which a step was launched
     std::map<std::pair<StepKind, int>, Captured> captured_;  ///< by kind, and half of the batch memory
     /// Last, so that it goes first: when an exception unwinds, it waits for what works on all of the above.
     std::unique_ptr<Stream> stream_;

@@ -26,13 +26,13 @@ enum class SumPath { automatic, staged, ipc, mpi, nccl };
 
 /// What one rank has found on its own.
 struct SumFacts {
-    std::string host;
-    std::string device;          ///< Device::identity; empty: not told apart
+    std::string host{};
+    std::string device{};        ///< Device::identity; empty: not told apart
     bool shares_memory = false;  ///< its device's memory can be mapped by other processes
     bool mpi_carries = false;    ///< its message library takes device memory
-    std::string library;         ///< "NCCL 2.28.9"; empty: `library_refusal` says why there is none
-    std::string library_refusal;
-    std::string map_refusal;  ///< why it cannot map the memory of its peers; asked last
+    std::string library{};       ///< "NCCL 2.28.9"; empty: `library_refusal` says why there is none
+    std::string library_refusal{};
+    std::string map_refusal{};  ///< why it cannot map the memory of its peers; asked last
 };
 
 /// What the job asks for.
