@@ -38,7 +38,8 @@ TEST(SumPath, AllAreThereForThoseWhoHaveEverything) {
 }
 
 TEST(SumPath, ThroughTheHostGoesAlways) {
-    const std::vector<SumFacts> bare(2, SumFacts{.host = "n1", .library_refusal = "none"});
+    std::vector<SumFacts> bare(2);
+    for (SumFacts& rank : bare) rank.library_refusal = "none";
     EXPECT_THAT(sum_choices(sum_candidates(bare, {}), SumPath::automatic), ElementsAre(SumPath::staged));
 }
 
@@ -87,7 +88,7 @@ TEST(SumPath, CanonicalJobsAndPinnedAlgorithmsAreSummedByComm) {
 TEST(SumPath, APinnedOneThatIsMissingIsAnErrorWithTheReason) {
     std::vector<SumFacts> ranks = well_off(2);
     ranks[0].mpi_carries = false;
-    const auto candidates = sum_candidates(ranks, {.path = SumPath::mpi});
+    const auto candidates = sum_candidates(ranks, {SumPath::mpi});
     EXPECT_THAT(test::message_of<DeviceError>([&] { (void)sum_choices(candidates, SumPath::mpi); }),
                 AllOf(HasSubstr("parallel.algorithm = mpi"), HasSubstr("rank 0 (host n1) is not CUDA-aware"),
                       HasSubstr("Remove the key")));
