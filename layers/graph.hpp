@@ -52,8 +52,8 @@ struct Node {
     Op op;
     std::vector<TensorId> inputs;
     TensorId output = -1;
-    std::vector<ParamId> params;    ///< weight, then bias
-    std::vector<BufferId> buffers;  ///< running_mean, then running_var
+    std::vector<ParamId> params;    ///< weight, then bias; of fused ops those of each part in turn
+    std::vector<BufferId> buffers;  ///< running_mean, then running_var, of each norm
 };
 
 /// Work per sample: floating-point operations (a multiply-add counts two) and bytes of activations and
@@ -163,12 +163,28 @@ class ModelGraph {
 [[nodiscard]] std::vector<ParamSpec> params_of(const Op& op, const Shape& input,
                                                const std::string& node_name);
 
-/// running_mean, then running_var, of a batch norm; empty for all other ops.
+/// One of the batch norms that an op holds. Norm i has buffers 2 i (running_mean) and 2 i + 1 (running_var)
+/// of the node, and its statistics lie behind those of the norms before it.
+struct NormSpec {
+    std::int64_t channels = 0;
+    std::int64_t positions = 0;  ///< values that a sample gives a channel
+    double momentum = 0;
+
+    /// fp32 values that one forward in training writes; their meaning is told at BatchNorm.
+    [[nodiscard]] std::int64_t statistics() const { return 3 * channels; }
+    bool operator==(const NormSpec&) const = default;
+};
+/// One for a batch norm, one a link for a chain, none for all other ops.
+[[nodiscard]] std::vector<NormSpec> norms_of(const Op& op, const Shape& input);
+/// running_mean, then running_var, of each batch norm.
 [[nodiscard]] std::vector<BufferSpec> buffers_of(const Op& op, const Shape& input,
                                                  const std::string& node_name);
-/// How many fp32 statistics one forward in training writes for the step's update of the running statistics:
-/// three a channel for a batch norm, else none. Their meaning is told at BatchNorm.
+/// How many fp32 statistics one forward in training writes for the step's update of the running statistics,
+/// of all norms together.
 [[nodiscard]] std::int64_t statistics_of(const Op& op, const Shape& input);
+
+/// What each link of a chain reads, and behind them what the last one writes: one shape more than links.
+[[nodiscard]] std::vector<Shape> shapes_along(const ConvNormChain& op, const Shape& input);
 
 [[nodiscard]] Cost cost_of(const Op& op, const std::vector<Shape>& inputs, const Shape& output);
 
@@ -183,8 +199,8 @@ struct BackwardNeeds {
 [[nodiscard]] BackwardNeeds backward_needs(const Op& op);
 /// The activation that a rewrite has fused behind the op.
 [[nodiscard]] Activation activation_of(const Op& op);
-/// True for ops that multiply their input with a parameter (conv2d, linear, feed_forward): kernels may want
-/// it in a layout or element type of their own.
+/// True for ops that multiply their input with a parameter (conv2d, linear, feed_forward, chains): kernels
+/// may want it in a layout or element type of their own.
 [[nodiscard]] bool multiplies_weight(const Op& op);
 /// True for ops whose output is the same memory as their input (flatten).
 [[nodiscard]] bool is_view(const Op& op);

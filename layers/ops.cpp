@@ -54,7 +54,13 @@ std::vector<BufferSpec> buffers_of(const Op& op, const Shape& input, const std::
 }
 
 std::int64_t statistics_of(const Op& op, const Shape& input) {
-    return std::visit([&](const auto& o) { return rules::statistics(o, input); }, op);
+    std::int64_t elements = 0;
+    for (const NormSpec& norm : norms_of(op, input)) elements += norm.statistics();
+    return elements;
+}
+
+std::vector<NormSpec> norms_of(const Op& op, const Shape& input) {
+    return std::visit([&](const auto& o) { return rules::norms(o, input); }, op);
 }
 
 Cost cost_of(const Op& op, const std::vector<Shape>& inputs, const Shape& output) {
@@ -76,7 +82,7 @@ Activation activation_of(const Op& op) {
 
 bool multiplies_weight(const Op& op) {
     return std::holds_alternative<Conv2d>(op) || std::holds_alternative<Linear>(op) ||
-           std::holds_alternative<FeedForward>(op);
+           std::holds_alternative<FeedForward>(op) || std::holds_alternative<ConvNormChain>(op);
 }
 
 bool is_view(const Op& op) { return std::holds_alternative<Flatten>(op); }

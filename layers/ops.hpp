@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace trireme::layers {
 
@@ -127,6 +128,31 @@ struct BatchNorm {
     bool operator==(const BatchNorm&) const = default;
 };
 
+/// A convolution and the batch norm behind it, bare: without bias, residual and activation.
+struct ConvNorm {
+    Conv2d conv;
+    BatchNorm norm;
+    bool operator==(const ConvNorm&) const = default;
+};
+
+/// What a chain adds behind its last norm: nothing, its first input, or a second one.
+enum class ChainResidual { none, input, second };
+
+/// Convolutions joined by batch norms, such as a branch of a residual block (He and others, "Deep Residual
+/// Learning for Image Recognition", 2015):
+///
+///     h = in; for each link: y = norm(conv(h)), h = relu(y)        out = activation(last y (+ residual))
+///
+/// Parameters: of each link in turn the convolution's weight and the norm's weight and bias. Buffers and
+/// statistics: those of the links' BatchNorms, link behind link. Made by a rewrite only (fuse_conv_norms): as
+/// one op, norms are parts of the convolutions around them, and what lies between is a matter of the kernel.
+struct ConvNormChain {
+    std::vector<ConvNorm> links;  ///< one or more
+    ChainResidual residual = ChainResidual::none;
+    Activation activation = Activation::none;
+    bool operator==(const ConvNormChain&) const = default;
+};
+
 /// Srivastava and others, 2014, in the inverted form: in training an element is kept with probability 1 - p
 /// and then scaled by 1 / (1 - p); in evaluation nothing happens. Element e of the sample that stands at
 /// position q of the global batch is kept when
@@ -205,9 +231,10 @@ struct CausalSelfAttention {
     bool operator==(const CausalSelfAttention&) const = default;
 };
 
-using Op = std::variant<Conv2d, Linear, Bias, Relu, Tanh, Sigmoid, Pool2d, Flatten, SoftmaxCrossEntropy,
-                        BatchNorm, Dropout, Add, Concat, GlobalAveragePool, Gelu, LayerNorm, BceWithLogits,
-                        MeanSquaredError, Embedding, PositionEmbedding, CausalSelfAttention, FeedForward>;
+using Op =
+    std::variant<Conv2d, Linear, Bias, Relu, Tanh, Sigmoid, Pool2d, Flatten, SoftmaxCrossEntropy, BatchNorm,
+                 Dropout, Add, Concat, GlobalAveragePool, Gelu, LayerNorm, BceWithLogits, MeanSquaredError,
+                 Embedding, PositionEmbedding, CausalSelfAttention, FeedForward, ConvNormChain>;
 
 /// "conv2d", "linear", ...
 [[nodiscard]] std::string_view name_of(const Op& op);

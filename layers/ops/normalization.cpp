@@ -49,7 +49,10 @@ std::vector<BufferSpec> buffers(const BatchNorm&, const Shape& input, const std:
     return {{node + ".running_mean", channels, 0}, {node + ".running_var", channels, 1}};
 }
 
-std::int64_t statistics(const BatchNorm&, const Shape& input) { return 3 * input[input.rank() - 1]; }
+std::vector<NormSpec> norms(const BatchNorm& op, const Shape& input) {
+    const std::int64_t channels = input[input.rank() - 1];
+    return {{channels, input.elements().value / channels, op.momentum}};
+}
 
 Cost cost(const BatchNorm& op, const Shapes& inputs, const Shape& output) {
     Cost cost = normalization_cost(inputs.front(), output);

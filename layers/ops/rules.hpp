@@ -59,6 +59,7 @@ concept Loss = std::same_as<O, SoftmaxCrossEntropy> || VectorLoss<O>;
 [[nodiscard]] constexpr std::string_view name(const PositionEmbedding&) { return "position_embedding"; }
 [[nodiscard]] constexpr std::string_view name(const CausalSelfAttention&) { return "causal_self_attention"; }
 [[nodiscard]] constexpr std::string_view name(const FeedForward&) { return "feed_forward"; }
+[[nodiscard]] constexpr std::string_view name(const ConvNormChain&) { return "conv_norm_chain"; }
 
 /// "out_channels=20, kernel=5x5, ..."; empty for ops without attributes.
 [[nodiscard]] std::string attributes(const Conv2d& op);
@@ -72,6 +73,7 @@ concept Loss = std::same_as<O, SoftmaxCrossEntropy> || VectorLoss<O>;
 [[nodiscard]] std::string attributes(const Embedding& op);
 [[nodiscard]] std::string attributes(const CausalSelfAttention& op);
 [[nodiscard]] std::string attributes(const FeedForward& op);
+[[nodiscard]] std::string attributes(const ConvNormChain& op);
 template <class O>
 [[nodiscard]] std::string attributes(const O&) {
     return {};
@@ -80,6 +82,9 @@ template <class O>
 /// How many tensors the op reads, at least.
 [[nodiscard]] constexpr std::size_t input_count(const Conv2d& op) { return op.residual ? 2 : 1; }
 [[nodiscard]] constexpr std::size_t input_count(const BatchNorm& op) { return op.residual ? 2 : 1; }
+[[nodiscard]] constexpr std::size_t input_count(const ConvNormChain& op) {
+    return op.residual == ChainResidual::second ? 2 : 1;
+}
 template <class O>
 [[nodiscard]] constexpr std::size_t input_count(const O&) {
     return Loss<O> || Joining<O> ? 2 : 1;
@@ -113,6 +118,7 @@ template <class O>
 [[nodiscard]] Shape infer(const PositionEmbedding& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const CausalSelfAttention& op, const Shapes& inputs);
 [[nodiscard]] Shape infer(const FeedForward& op, const Shapes& inputs);
+[[nodiscard]] Shape infer(const ConvNormChain& op, const Shapes& inputs);
 template <Elementwise O>
 [[nodiscard]] Shape infer(const O&, const Shapes& inputs) {
     return inputs.front();
@@ -128,6 +134,8 @@ template <Elementwise O>
                                             const std::string& node);
 [[nodiscard]] std::vector<ParamSpec> params(const FeedForward& op, const Shape& input,
                                             const std::string& node);
+[[nodiscard]] std::vector<ParamSpec> params(const ConvNormChain& op, const Shape& input,
+                                            const std::string& node);
 template <class O>
 [[nodiscard]] std::vector<ParamSpec> params(const O&, const Shape&, const std::string&) {
     return {};
@@ -135,15 +143,18 @@ template <class O>
 
 [[nodiscard]] std::vector<BufferSpec> buffers(const BatchNorm& op, const Shape& input,
                                               const std::string& node);
+[[nodiscard]] std::vector<BufferSpec> buffers(const ConvNormChain& op, const Shape& input,
+                                              const std::string& node);
 template <class O>
 [[nodiscard]] std::vector<BufferSpec> buffers(const O&, const Shape&, const std::string&) {
     return {};
 }
 
-[[nodiscard]] std::int64_t statistics(const BatchNorm& op, const Shape& input);
+[[nodiscard]] std::vector<NormSpec> norms(const BatchNorm& op, const Shape& input);
+[[nodiscard]] std::vector<NormSpec> norms(const ConvNormChain& op, const Shape& input);
 template <class O>
-[[nodiscard]] std::int64_t statistics(const O&, const Shape&) {
-    return 0;
+[[nodiscard]] std::vector<NormSpec> norms(const O&, const Shape&) {
+    return {};
 }
 
 [[nodiscard]] Cost cost(const Conv2d& op, const Shapes& inputs, const Shape& output);
@@ -166,6 +177,7 @@ template <class O>
 [[nodiscard]] Cost cost(const PositionEmbedding& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const CausalSelfAttention& op, const Shape& input, const Shape& output);
 [[nodiscard]] Cost cost(const FeedForward& op, const Shape& input, const Shape& output);
+[[nodiscard]] Cost cost(const ConvNormChain& op, const Shapes& inputs, const Shape& output);
 [[nodiscard]] Cost cost(const Add& op, const Shapes& inputs, const Shape& output);
 [[nodiscard]] Cost cost(const Concat& op, const Shapes& inputs, const Shape& output);
 /// The first input tells the work of all ops but those that join several.
@@ -189,6 +201,7 @@ template <class O>
 [[nodiscard]] BackwardNeeds needs(const PositionEmbedding& op);
 [[nodiscard]] BackwardNeeds needs(const CausalSelfAttention& op);
 [[nodiscard]] BackwardNeeds needs(const FeedForward& op);
+[[nodiscard]] BackwardNeeds needs(const ConvNormChain& op);
 template <Joining O>
 [[nodiscard]] BackwardNeeds needs(const O&) {
     return {};

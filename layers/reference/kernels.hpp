@@ -40,6 +40,7 @@ void run(const Embedding& op, const Extents& extents, const ForwardIo& io);
 void run(const PositionEmbedding& op, const Extents& extents, const ForwardIo& io);
 void run(const CausalSelfAttention& op, const Extents& extents, const ForwardIo& io);
 void run(const FeedForward& op, const Extents& extents, const ForwardIo& io);
+void run(const ConvNormChain& op, const Extents& extents, const ForwardIo& io);
 
 void run_back(const Conv2d& op, const Extents& extents, const BackwardIo& io);
 void run_back(const Linear& op, const Extents& extents, const BackwardIo& io);
@@ -63,6 +64,7 @@ void run_back(const Embedding& op, const Extents& extents, const BackwardIo& io)
 void run_back(const PositionEmbedding& op, const Extents& extents, const BackwardIo& io);
 void run_back(const CausalSelfAttention& op, const Extents& extents, const BackwardIo& io);
 void run_back(const FeedForward& op, const Extents& extents, const BackwardIo& io);
+void run_back(const ConvNormChain& op, const Extents& extents, const BackwardIo& io);
 
 /// Gradient `index` of a list, or an empty span where it is not wanted.
 [[nodiscard]] inline std::span<double> wanted(const std::vector<std::span<double>>& gradients,

@@ -127,20 +127,26 @@ void Model::update_buffers() {
     ensure(mode_.training && batch_ > 0, "reference: running statistics come from a forward in training");
     for (std::size_t n = 0; n < graph_->nodes().size(); ++n) {
         const Node& node = graph_->nodes()[n];
-        const auto* op = std::get_if<BatchNorm>(&node.op);
-        if (op == nullptr) continue;
-        std::vector<double>& mean = buffers_[static_cast<std::size_t>(node.buffers[0])];
-        std::vector<double>& variance = buffers_[static_cast<std::size_t>(node.buffers[1])];
-        const std::size_t channels = mean.size();
-        const auto values =
-            static_cast<double>(values_[static_cast<std::size_t>(node.inputs.front())].size() / channels);
-        for (std::size_t c = 0; c < channels; ++c) {
-            const double batch_mean = statistics_[n][c] / values;
-            const double batch_variance = statistics_[n][channels + c] / values +
-                                          statistics_[n][2 * channels + c] / values - batch_mean * batch_mean;
-            mean[c] = (1 - op->momentum) * mean[c] + op->momentum * batch_mean;
-            variance[c] = (1 - op->momentum) * variance[c] + op->momentum * batch_variance;
+        std::span<const double> statistics = statistics_[n];
+        const std::vector<NormSpec> norms = norms_of(node.op, graph_->tensor(node.inputs.front()).shape);
+        for (std::size_t i = 0; i < norms.size(); ++i) {
+            update_running(norms[i], statistics, buffer(node.buffers.at(2 * i)),
+                           buffer(node.buffers.at(2 * i + 1)));
+            statistics = statistics.subspan(static_cast<std::size_t>(norms[i].statistics()));
         }
+    }
+}
+
+void Model::update_running(const NormSpec& norm, std::span<const double> statistics, std::span<double> mean,
+                           std::span<double> variance) const {
+    const auto channels = static_cast<std::size_t>(norm.channels);
+    const auto values = static_cast<double>(norm.positions * batch_);
+    for (std::size_t c = 0; c < channels; ++c) {
+        const double batch_mean = statistics[c] / values;
+        const double batch_variance = statistics[channels + c] / values +
+                                      statistics[2 * channels + c] / values - batch_mean * batch_mean;
+        mean[c] = (1 - norm.momentum) * mean[c] + norm.momentum * batch_mean;
+        variance[c] = (1 - norm.momentum) * variance[c] + norm.momentum * batch_variance;
     }
 }
 

@@ -77,6 +77,9 @@ class Model {
     [[nodiscard]] std::span<const double> value(TensorId id) const;
 
   private:
+    void update_running(const NormSpec& norm, std::span<const double> statistics, std::span<double> mean,
+                        std::span<double> variance) const;
+
     const ModelGraph* graph_;
     std::int64_t batch_ = 0;
     Mode mode_;

@@ -194,16 +194,17 @@ std::vector<RunningNorm> ModelState::running_norms(std::span<const std::int64_t>
     std::vector<RunningNorm> norms;
     for (std::size_t n = 0; n < graph_->nodes().size(); ++n) {
         const layers::Node& node = graph_->nodes()[n];
-        const auto* op = std::get_if<layers::BatchNorm>(&node.op);
-        if (op == nullptr) continue;
-        RunningNorm norm;
-        norm.statistics = offset_of_node[n];
-        norm.mean = offset_of(node.buffers.at(0));
-        norm.variance = offset_of(node.buffers.at(1));
-        norm.channels = graph_->buffer(node.buffers.at(0)).shape.elements().value;
-        norm.positions = graph_->tensor(node.inputs.front()).shape.elements().value / norm.channels;
-        norm.momentum = op->momentum;
-        norms.push_back(norm);
+        std::int64_t statistics = offset_of_node[n];
+        const auto specs = layers::norms_of(node.op, graph_->tensor(node.inputs.front()).shape);
+        for (std::size_t i = 0; i < specs.size(); ++i) {
+            norms.push_back({.statistics = statistics,
+                             .mean = offset_of(node.buffers.at(2 * i)),
+                             .variance = offset_of(node.buffers.at(2 * i + 1)),
+                             .channels = specs[i].channels,
+                             .positions = specs[i].positions,
+                             .momentum = specs[i].momentum});
+            statistics += specs[i].statistics();
+        }
     }
     return norms;
 }

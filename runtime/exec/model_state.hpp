@@ -92,8 +92,8 @@ class ModelState {
     /// bucket arena, summed over all samples of the step. Runs on this thread's kernel threads.
     UpdateReport apply(const UpdateScalars& scalars, std::span<const float> gradients);
     [[nodiscard]] UpdateTable update_table() const;
-    /// Every batch norm, where an arena holds, for node n, its statistics_of values from `offset_of_node[n]`
-    /// on (ignored where it has none).
+    /// Every batch norm, a node's in their order, where an arena holds, for node n, its statistics_of values
+    /// from `offset_of_node[n]` on (ignored where it has none).
     [[nodiscard]] std::vector<RunningNorm> running_norms(std::span<const std::int64_t> offset_of_node) const;
     /// Updates the running statistics of `norms` from a step's sums in `statistics`, the arena that they
     /// name. `samples`: of the step, of all ranks.

@@ -15,7 +15,7 @@
 
 namespace trireme {
 
-/// Where the running statistics of one batch norm lie: offsets in elements.
+/// Where the running statistics of one batch norm lie: offsets in elements. A node may have several.
 struct RunningNorm {
     std::int64_t statistics = 0;  ///< in the gradients: [3, channels]
     std::int64_t mean = 0;        ///< in the buffers

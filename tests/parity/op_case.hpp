@@ -73,5 +73,8 @@ struct Tolerance {
 /// With gelu inside and with relu; ragged around rows of 8 and masks of 128 bits. Not every device asks for
 /// this op.
 [[nodiscard]] std::vector<OpCase> feed_forward_cases();
+/// Of one to three links, with strides, tails of packs and all that can be added. Not every device asks for
+/// this op.
+[[nodiscard]] std::vector<OpCase> conv_norm_chain_cases();
 
 }  // namespace trireme::parity

@@ -37,6 +37,7 @@ struct ToleranceOf {
     Tolerance operator()(const Conv2d&) const { return {2e-6, 2e-6, 1e-5}; }
     Tolerance operator()(const Linear&) const { return {2e-6, 2e-6, 1e-5}; }
     Tolerance operator()(const layers::FeedForward&) const { return {5e-6, 5e-6, 1e-5}; }
+    Tolerance operator()(const layers::ConvNormChain&) const { return {1e-5, 5e-5, 5e-5}; }
     Tolerance operator()(const layers::Bias&) const { return {1e-7, 0, 1e-5}; }
     Tolerance operator()(const layers::Relu&) const { return {0, 0, 0}; }
     Tolerance operator()(const layers::Tanh&) const { return {1e-6, 1e-6, 0}; }
@@ -347,6 +348,42 @@ std::vector<OpCase> feed_forward_cases() {
         cases.push_back({layers::FeedForward{64, 16, inside}, {9, 16}, {3}});
     }
     for (OpCase& op_case : cases) op_case.param_values = DType::bf16;
+    return cases;
+}
+
+std::vector<OpCase> conv_norm_chain_cases() {
+    using layers::ChainResidual;
+    using layers::ConvNorm;
+    const auto link = [](std::int64_t channels, std::int64_t kernel, std::int64_t stride = 1) {
+        return ConvNorm{{.out_channels = channels,
+                         .kernel = {kernel, kernel},
+                         .stride = {stride, stride},
+                         .padding = {kernel / 2, kernel / 2}},
+                        {}};
+    };
+    ConvNorm uneven{{.out_channels = 9, .kernel = {2, 3}, .stride = {1, 2}, .padding = {1, 0}},
+                    {.eps = 0.01, .momentum = 0.5}};
+    std::vector<OpCase> cases;
+    const auto add = [&](std::vector<ConvNorm> links, ChainResidual residual, Activation activation,
+                         const Shape& input, const std::vector<std::int64_t>& batches) {
+        layers::ConvNormChain op{std::move(links), ChainResidual::none, activation};
+        OpCase op_case{op, input, batches};
+        if (residual == ChainResidual::second) op_case.more_inputs = {layers::infer_shape(op, {input})};
+        op.residual = residual;
+        op_case.op = op;
+        cases.push_back(std::move(op_case));
+    };
+    const Shape image{6, 5, 16};
+    add({link(8, 3)}, ChainResidual::none, Activation::none, image, {1, 3});
+    add({link(24, 1, 2)}, ChainResidual::second, Activation::relu, image, {3});
+    add({link(8, 3), link(16, 3)}, ChainResidual::input, Activation::relu, image, {1, 4});
+    add({link(16, 3, 2), link(16, 3)}, ChainResidual::second, Activation::relu, {8, 7, 8}, {3});
+    add({link(8, 1), link(8, 3), link(16, 1)}, ChainResidual::input, Activation::relu, image, {2});
+    add({link(8, 1), link(8, 3, 2), link(32, 1)}, ChainResidual::none, Activation::none, {9, 8, 16}, {1, 5});
+    // Channels inside packs, rows inside lanes and chunks.
+    add({link(13, 1), uneven, link(3, 3)}, ChainResidual::none, Activation::relu, {7, 9, 5}, {3});
+    add({link(9, 3), link(5, 1)}, ChainResidual::input, Activation::none, {7, 5, 5}, {2});
+    add({uneven, link(17, 3)}, ChainResidual::second, Activation::none, {6, 9, 7}, {2});
     return cases;
 }
 

@@ -33,6 +33,7 @@ TEST_P(Parity, GlobalAverage) { check(global_average_cases()); }
 TEST_P(Parity, Embedding) { check(embedding_cases()); }
 TEST_P(Parity, Attention) { check(attention_cases()); }
 TEST_P(Parity, FeedForward) { check(feed_forward_cases()); }
+TEST_P(Parity, ConvNormChains) { check(conv_norm_chain_cases()); }
 
 // Activations stored as bf16. Losses read fp32, as the rewrite leaves them.
 TEST_P(Parity, ConvolutionInBf16) { check(stored_as(DType::bf16, convolution_cases())); }
@@ -86,6 +87,7 @@ TEST(Providers, TheLastTakesEverything) {
     EXPECT_EQ(last.name(), "reference");
     std::vector<std::vector<OpCase>> every = all_cases();
     every.push_back(feed_forward_cases());
+    every.push_back(conv_norm_chain_cases());
     for (const auto& cases : every) {
         for (const OpCase& op_case : cases) {
             EXPECT_EQ(KernelBench(backend, last, op_case, 1, 1).refusal(), "") << op_case.name();

@@ -209,6 +209,33 @@ TEST(Gradients, BatchNorm) {
     }
 }
 
+/// One link, and a branch of three with a stride inside; what is added is nothing, the input or another one.
+TEST(Gradients, ConvNormChain) {
+    const ConvNorm square{{.out_channels = 3, .kernel = {3, 3}, .padding = {1, 1}}, {}};
+    const ConvNorm narrow{{.out_channels = 2}, {.eps = 0.1, .momentum = 0.5}};
+    const ConvNorm strided{{.out_channels = 4, .kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 1}}, {}};
+    const ConvNorm grouped{{.out_channels = 4, .kernel = {2, 2}, .groups = 2}, {}};
+    const Shape in{4, 3, 3};
+    for (const bool training : {true, false}) {
+        check_all({
+            {ConvNormChain{.links = {square}}, {in}, 3, training},
+            {ConvNormChain{.links = {square}, .activation = Activation::relu}, {in}, 3, training},
+            {ConvNormChain{.links = {narrow, strided, grouped}}, {in}, 3, training},
+            {ConvNormChain{
+                 .links = {narrow, square}, .residual = ChainResidual::input, .activation = Activation::relu},
+             {in},
+             3,
+             training},
+            {ConvNormChain{.links = {square, strided},
+                           .residual = ChainResidual::second,
+                           .activation = Activation::relu},
+             {in, {2, 4, 4}},
+             2,
+             training},
+        });
+    }
+}
+
 TEST(Gradients, LayerNorm) {
     check_all({
         {LayerNorm{}, {{6}}, 4},
