@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "layers/rewrite/graph_copy.hpp"
 #include "layers/rewrite/rewrite.hpp"
 
@@ -12,18 +10,11 @@ struct FeedForwardFusion {
     std::vector<NodeId> swallowed;
 };
 
-/// A linear layer with a bias whose parameters no other node reads: the gradients of a node's parameters are
-/// all tied to others or none is.
+/// A linear layer with a bias whose parameters no other node reads.
 const Linear* lone_linear(const ModelGraph& graph, const Node& node) {
     const auto* linear = std::get_if<Linear>(&node.op);
     if (linear == nullptr || !linear->bias) return nullptr;
-    const auto shares = [&](const Node& other) {
-        return other.name != node.name &&
-               std::any_of(other.params.begin(), other.params.end(), [&](ParamId p) {
-                   return std::find(node.params.begin(), node.params.end(), p) != node.params.end();
-               });
-    };
-    return std::any_of(graph.nodes().begin(), graph.nodes().end(), shares) ? nullptr : linear;
+    return shares_params(graph, node) ? nullptr : linear;
 }
 
 std::optional<FeedForwardFusion> feed_forward_fusion_of(const ModelGraph& graph, const GraphCopy& copy,

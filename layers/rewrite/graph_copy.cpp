@@ -28,17 +28,31 @@ void GraphCopy::add(const Node& node, const Op& op, const std::vector<TensorId>&
                     const std::vector<ParamId>& params, const std::vector<NodeId>& swallowed) {
     std::vector<TensorId> now;
     for (TensorId id : inputs) now.push_back(moved(id));
-    const TensorId output = to_.add_with_params(node.name, op, now, params, node.buffers);
+    std::vector<BufferId> buffers = node.buffers;
+    for (NodeId id : swallowed) {
+        const std::vector<BufferId>& more = from_.node(id).buffers;
+        buffers.insert(buffers.end(), more.begin(), more.end());
+    }
+    const TensorId output = to_.add_with_params(node.name, op, now, params, std::move(buffers));
     const DType dtype = from_.tensor(node.output).dtype;
     if (!is_view(op) && dtype != to_.tensor(output).dtype) to_.store_as(output, dtype);
     moved_[static_cast<std::size_t>(node.output)] = output;
     for (NodeId id : swallowed) moved_[static_cast<std::size_t>(from_.node(id).output)] = output;
 }
 
-std::optional<NodeId> Tail::only_reader() const {
-    const std::vector<NodeId> readers = graph_.readers_of(end_);
+std::optional<NodeId> only_reader(const ModelGraph& graph, TensorId tensor) {
+    const std::vector<NodeId> readers = graph.readers_of(tensor);
     if (readers.size() != 1) return std::nullopt;
     return readers.front();
+}
+
+bool shares_params(const ModelGraph& graph, const Node& node) {
+    return std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& other) {
+        return other.name != node.name &&
+               std::any_of(other.params.begin(), other.params.end(), [&](ParamId p) {
+                   return std::find(node.params.begin(), node.params.end(), p) != node.params.end();
+               });
+    });
 }
 
 const Node* Tail::swallow(NodeId id) {
@@ -48,7 +62,7 @@ const Node* Tail::swallow(NodeId id) {
 }
 
 std::optional<TensorId> Tail::take_residual() {
-    const std::optional<NodeId> reader = only_reader();
+    const std::optional<NodeId> reader = only_reader(graph_, end_);
     if (!reader || !std::holds_alternative<Add>(graph_.node(*reader).op)) return std::nullopt;
     const std::vector<TensorId>& summands = graph_.node(*reader).inputs;
     if (summands.size() != 2) return std::nullopt;

@@ -18,7 +18,7 @@ class GraphCopy {
     /// True for a node that an earlier one has swallowed.
     [[nodiscard]] bool is_done(const Node& node) const { return moved(node.output) != -1; }
     /// Appends `node` with another op, other inputs (tensors of the old graph) and parameters; its output and
-    /// those of the nodes that it swallows are one tensor now.
+    /// those of the nodes that it swallows are one tensor now, and their buffers stand behind its own.
     void add(const Node& node, const Op& op, const std::vector<TensorId>& inputs,
              const std::vector<ParamId>& params, const std::vector<NodeId>& swallowed = {});
     /// Appends `node` as it is.
@@ -34,6 +34,12 @@ class GraphCopy {
     std::vector<TensorId> moved_;
 };
 
+/// The node that reads a tensor, where there is no other.
+[[nodiscard]] std::optional<NodeId> only_reader(const ModelGraph& graph, TensorId tensor);
+/// True where another node reads a parameter of `node`, too. Such nodes are left alone: the gradients of a
+/// node's parameters are all tied to the same others or none is.
+[[nodiscard]] bool shares_params(const ModelGraph& graph, const Node& node);
+
 /// The nodes behind one node that it swallows, taken one after the other; each must be the only reader of
 /// what is in front of it, since that exists no more afterwards.
 class Tail {
@@ -45,7 +51,7 @@ class Tail {
     /// The next node, if its op is an `O`; null, and nothing is taken, otherwise.
     template <class O>
     const Node* take() {
-        const std::optional<NodeId> reader = only_reader();
+        const std::optional<NodeId> reader = only_reader(graph_, end_);
         return reader && std::holds_alternative<O>(graph_.node(*reader).op) ? swallow(*reader) : nullptr;
     }
     /// The next node, if it adds one other tensor, which is given back. That must be there before the node,
@@ -55,7 +61,6 @@ class Tail {
     [[nodiscard]] const std::vector<NodeId>& swallowed() const { return swallowed_; }
 
   private:
-    [[nodiscard]] std::optional<NodeId> only_reader() const;
     const Node* swallow(NodeId id);
 
     const GraphCopy& copy_;

@@ -3,6 +3,7 @@
 // that checkpoints do not depend on what was rewritten; results do only where it is said.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,24 @@ struct Rewritten {
 /// and biases must have been taken in. Names as above; the inner tensors exist no more, and a 16-bit store
 /// rounds them as it did.
 [[nodiscard]] Rewritten fuse_feed_forward(const ModelGraph& graph);
+
+/// Whether a device joins this convolution, of that input, to the batch norms around it. `inside`: the input
+/// is what a norm in front of it gives, and exists no more.
+using JoinsNorms = std::function<bool(const Conv2d& op, const TensorSpec& input, bool inside)>;
+
+/// Convolutions and batch norms that follow each other become one chain:
+///
+///     conv1 --> bn1 (relu) --> conv2 --> bn2 (residual, relu) -->    ==>    conv1 (conv_norm_chain) -->
+///     x ----------------------------------/                                 x -/
+///
+/// A chain begins at a convolution that `joins` takes and a norm follows; it goes on where a relu and nothing
+/// else stands between that norm and the next such convolution. Each inner tensor must have a single reader,
+/// all tensors one element type, and the parameters no other reader. What the last norm adds must be there
+/// before the first convolution, and may be what that reads; where it comes later the chain ends a link
+/// before. For devices whose convolutions take norms along (not a part of `fuse`): comes after it, and after
+/// `store_as`, because that tells the types. Names as above; the inner tensors exist no more. Results differ
+/// by the roundings of what is between.
+[[nodiscard]] Rewritten fuse_conv_norms(const ModelGraph& graph, const JoinsNorms& joins);
 
 /// The outputs of all nodes, and so their gradients, are stored as `half` (bf16, fp16): half the memory and
 /// traffic, and products of such values where kernels have them. The samples, what a loss reads and the loss
