@@ -57,6 +57,18 @@ ParallelSpec parallel_spec(const JobSpec& spec, int world) {
     return parallel;
 }
 
+/// Samples of an evaluation that a rank computes at once. In canonical mode the rank count may not decide
+/// what a kernel is given.
+std::int64_t eval_rows_of(const JobSpec& spec, std::int64_t parts) {
+    return (spec.data.eval_batch + parts - 1) / parts;
+}
+
+LaunchLimits launch_limits(const JobSpec& spec, int world) {
+    const ParallelSpec parallel = parallel_spec(spec, world);
+    const std::int64_t evaluated = eval_rows_of(spec, spec.job.canonical ? leaves_of(parallel) : world);
+    return {std::max(largest_launch(parallel), evaluated), spec.job.workspace_cap};
+}
+
 std::optional<std::int64_t> training_samples(const std::optional<io::DataSetInfo>& data) {
     if (!data) return std::nullopt;
     return data->split("train").samples;
@@ -83,6 +95,8 @@ PlannedJob::PlannedJob(JobSpec spec, int world, int threads, DataUse use, Backen
     rewrite(layers::fuse(build_model(fitted(spec_.model, data_))));
     if (backend_.fuses_feed_forward) rewrite(layers::fuse_feed_forward(*graph_));
     if (spec_.precision.storage != DType::f32) rewrite(layers::store_as(*graph_, spec_.precision.storage));
+    if (backend_.joins_norms)
+        rewrite(layers::fuse_conv_norms(*graph_, backend_.joins_norms(launch_limits(spec_, world))));
     (void)param_settings(spec_.optimizer,
                          *graph_);  // a group that matches nothing is told before anything runs
     selection_ = std::make_unique<Selection>(*graph_, backend_.providers,
@@ -132,9 +146,7 @@ std::int64_t PlannedJob::horizon() const {
 }
 
 std::int64_t PlannedJob::eval_rows() const {
-    // In canonical mode the rank count may not decide what a kernel is given.
-    const std::int64_t parts = spec_.job.canonical ? plan_->shards().shards() : world();
-    return (spec_.data.eval_batch + parts - 1) / parts;
+    return eval_rows_of(spec_, spec_.job.canonical ? plan_->shards().shards() : world());
 }
 
 Bytes PlannedJob::data_memory(int rank) const {

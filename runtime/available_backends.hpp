@@ -2,14 +2,17 @@
 // picks one of available_backends_{cpu,cuda}.cpp; nothing else in the source asks which build it is.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "layers/rewrite/rewrite.hpp"
 #include "runtime/device/device.hpp"
 #include "runtime/exec/step_kernels.hpp"
 #include "runtime/kernels/kernel.hpp"
+#include "runtime/kernels/rules/launch_limits.hpp"
 #include "runtime/numerics.hpp"
 
 namespace trireme {
@@ -21,6 +24,8 @@ struct Backend {
     std::vector<std::unique_ptr<KernelProvider>> providers;
     MakeStepKernels step_kernels;     ///< empty: the host's
     bool fuses_feed_forward = false;  ///< the graph is to be rewritten by layers::fuse_feed_forward
+    /// And by layers::fuse_conv_norms with what this gives; empty: not at all.
+    std::function<layers::JoinsNorms(const LaunchLimits&)> joins_norms;
 };
 
 /// `device_kind` as job.device has it: auto, cpu, reference or cuda. `threads`: kernel threads of the rank.

@@ -9,6 +9,7 @@
 #include "runtime/kernels/cuda/step_kernels.hpp"
 #include "runtime/kernels/cudnn/cudnn_provider.hpp"
 #include "runtime/kernels/cudnn/plan_tuner.hpp"
+#include "runtime/kernels/rules/cudnn_chain_plans.hpp"
 
 namespace trireme {
 namespace {
@@ -32,6 +33,7 @@ Backend cuda_backend(int threads, const Numerics& numerics) {
     Backend backend;
     backend.providers = providers_of(model);
     backend.fuses_feed_forward = true;
+    backend.joins_norms = cudnn::joins_norms;
     backend.device = std::move(device);
     backend.step_kernels = cuda::make_step_kernels;
     cpu::use_kernel_threads(threads);  // what stays on the host runs on them

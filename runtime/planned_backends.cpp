@@ -7,6 +7,7 @@
 #include "runtime/kernels/kernel_rules.hpp"
 #include "runtime/kernels/rules/cublaslt_rules.hpp"
 #include "runtime/kernels/rules/cuda_rules.hpp"
+#include "runtime/kernels/rules/cudnn_chain_plans.hpp"
 #include "runtime/kernels/rules/cudnn_rules.hpp"
 #include "runtime/kernels/rules/planned_provider.hpp"
 
@@ -43,6 +44,7 @@ Backend planned_cuda_backend(int sm, const Numerics& numerics) {
     Backend backend;
     backend.device = std::make_unique<PlannedDevice>(model);
     backend.fuses_feed_forward = true;
+    backend.joins_norms = cudnn::joins_norms;
     const auto ask = [&](auto rules) {
         backend.providers.push_back(std::make_unique<PlannedProvider>(std::move(rules), model));
     };

@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::int64_t default_virtual_shards = 8;
 
+/// The largest of `parts` almost equal pieces.
+std::int64_t largest_piece(std::int64_t total, std::int64_t parts) {
+    const std::int64_t count = std::max<std::int64_t>(1, parts);
+    return (total + count - 1) / count;
+}
+
 ParallelSpec completed(ParallelSpec spec, int world, const layers::ModelGraph& graph) {
     if (spec.data != world) {
         throw ConfigError(
@@ -22,9 +28,7 @@ ParallelSpec completed(ParallelSpec spec, int world, const layers::ModelGraph& g
     if (spec.batch < 1) throw ConfigError(fmt::format("data.batch = {}: must be at least 1", spec.batch));
     if (spec.microbatches < 1)
         throw ConfigError(fmt::format("parallel.microbatches = {}: must be at least 1", spec.microbatches));
-    if (spec.virtual_shards == 0)
-        spec.virtual_shards = spec.canonical ? default_virtual_shards
-                                             : std::max<std::int64_t>(default_virtual_shards, spec.data);
+    spec.virtual_shards = leaves_of(spec);
     if (spec.virtual_shards < spec.data) {
         throw ConfigError(fmt::format(
             "parallel.virtual_shards = {} is less than the {} data-parallel ranks: each rank owns at least "
@@ -50,6 +54,19 @@ ParallelSpec completed(ParallelSpec spec, int world, const layers::ModelGraph& g
 }
 
 }  // namespace
+
+std::int64_t leaves_of(const ParallelSpec& spec) {
+    if (spec.virtual_shards != 0) return spec.virtual_shards;
+    return spec.canonical ? default_virtual_shards
+                          : std::max<std::int64_t>(default_virtual_shards, spec.data);
+}
+
+std::int64_t largest_launch(const ParallelSpec& spec) {
+    const std::int64_t leaves = leaves_of(spec);
+    const std::int64_t leaf = largest_piece(spec.batch, leaves);
+    if (spec.canonical) return leaf;
+    return largest_piece(leaf * largest_piece(leaves, spec.data), spec.microbatches);
+}
 
 std::string_view name_of(StepKind kind) { return kind == StepKind::full ? "full" : "short"; }
 

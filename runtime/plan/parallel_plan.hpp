@@ -33,6 +33,12 @@ struct ParallelSpec {
     bool canonical = false;  ///< same bits on any rank count: leaf by leaf, summed along the fixed tree
 };
 
+/// Virtual shards, where the spec leaves them open too.
+[[nodiscard]] std::int64_t leaves_of(const ParallelSpec& spec);
+/// Samples of the largest launch in training, over all ranks, or a few more: for what must be known before
+/// there is a plan. The spec need not be valid.
+[[nodiscard]] std::int64_t largest_launch(const ParallelSpec& spec);
+
 /// An epoch's steps are of two kinds; the last one may be short.
 enum class StepKind { full, short_last };
 [[nodiscard]] std::string_view name_of(StepKind kind);

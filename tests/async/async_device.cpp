@@ -21,6 +21,11 @@ bool knows(const Clock& clock, const Operation& operation) {
     return operation.stream < clock.size() && clock[operation.stream] >= operation.number;
 }
 
+/// Whether all that touches memory up to `operation`, in its stream, is.
+bool knows_work_of(const Clock& clock, const Operation& operation) {
+    return operation.stream < clock.size() && clock[operation.stream] >= operation.work;
+}
+
 bool overlap(const Access& a, const Access& b) {
     return a.begin < b.begin + b.size && b.begin < a.begin + a.size;
 }
@@ -37,6 +42,7 @@ std::size_t Schedule::add_stream(int rank) {
     queues_.emplace_back();
     ends_.emplace_back();
     lengths_.push_back(0);
+    works_.push_back(0);
     ranks_.push_back(rank);
     pending_.emplace_back();
     return queues_.size() - 1;
@@ -61,6 +67,8 @@ void Schedule::keep(Operation operation) {
     operation.clock.resize(std::max(operation.clock.size(), stream + 1));
     operation.clock[stream] = operation.number;
     ends_[stream] = operation.clock;
+    if (!operation.accesses.empty()) works_[stream] = operation.number;
+    operation.work = works_[stream];
     compare(operation);
     operations_.push_back(std::make_unique<Operation>(std::move(operation)));
     if (!operations_.back()->accesses.empty()) open_.push_back(operations_.size() - 1);
@@ -101,7 +109,8 @@ void Schedule::judge_waits(std::size_t stream) {
         for (const auto& [other, operation] : pending.waits) {
             if (other != number) join(without, operations_[operation]->clock);
         }
-        if (knows(without, *operations_[awaited])) findings_.implied[number] = findings_.waited[number];
+        if (knows_work_of(without, *operations_[awaited]))
+            findings_.implied[number] = findings_.waited[number];
     }
 }
 

@@ -25,6 +25,13 @@ TEST_F(Async, TransformerOnOneRankInBf16) {
     expect_the_same(setup, 200);
 }
 
+/// What backward_input reads is made by backward_weight, in memory that forward has written.
+TEST_F(Async, ChainsWithNormsOnTwoRanksInFp16) {
+    RunSetup setup{.ranks = 2, .batch = 12, .microbatches = 2, .steps = 2, .lr = 0.05};
+    setup.graph = test::tiny_chains_f16;
+    expect_the_same(setup, 50);
+}
+
 TEST_F(Async, RanksWithoutSamples) {
     expect_the_same({.ranks = 5, .batch = 3, .steps = 3, .lr = 0.05}, 100);
     expect_the_same({.ranks = 4, .batch = 3, .steps = 3, .lr = 0.05, .canonical = true, .wisher = 3}, 100);

@@ -36,6 +36,10 @@ TEST_P(GpuParity, GlobalAverage) { check(global_average_cases()); }
 TEST_P(GpuParity, Embedding) { check(embedding_cases()); }
 TEST_P(GpuParity, Attention) { check(attention_cases()); }
 TEST_P(GpuParity, FeedForward) { check(feed_forward_cases()); }
+/// Not in bf16, where the cases have values at kinks: chains are made in fp16 alone.
+TEST_P(GpuParity, ConvNormChains) {
+    if (GetParam() != DType::bf16) check(conv_norm_chain_cases());
+}
 
 INSTANTIATE_TEST_SUITE_P(Types, GpuParity, testing::Values(DType::f32, DType::bf16, DType::f16),
                          [](const auto& type) { return std::string(name_of(type.param)); });

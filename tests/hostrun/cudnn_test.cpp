@@ -3,9 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runtime/kernels/cuda/nodes/graph_provider.hpp"
 #include "tests/hostrun/checked_cases.hpp"
-#include "tests/support/host_graphs.hpp"
+#include "tests/hostrun/host_cudnn.hpp"
 
 namespace trireme::hostrun {
 namespace {
@@ -13,23 +12,6 @@ namespace {
 using parity::KernelBench;
 using parity::OpCase;
 using ::testing::HasSubstr;
-using trireme::test::HostGraphs;
-
-class HostCudnn final : public KernelProvider {
-  public:
-    [[nodiscard]] std::string_view name() const override { return "cudnn"; }
-    [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override {
-        KernelRequest capped = request;
-        capped.workspace_cap = cap;
-        return provider_.offer(capped);
-    }
-    [[nodiscard]] HostGraphs& graphs() { return *graphs_; }
-    Bytes cap{std::int64_t{1} << 20};  ///< small: workspaces are spoilt at each launch
-
-  private:
-    std::shared_ptr<HostGraphs> graphs_ = std::make_shared<HostGraphs>();
-    cudnn::GraphProvider<HostLaunch, HostGraphs> provider_{DeviceModel{}, graphs_};
-};
 
 using Host = HostRun<HostCudnn>;
 
@@ -79,6 +61,53 @@ TEST(Cudnn, ConvolutionsInFp16) {
     std::vector<OpCase> cases = parity::convolution_cases();
     for (OpCase& op_case : cases) op_case.input_dtype = op_case.output_dtype = DType::f16;
     check(host, in_batches(std::move(cases), {2}));
+}
+
+/// Chains have an order: what backward_input reads is made by backward_weight.
+void check_chains(Host& host, const std::vector<OpCase>& cases) {
+    check_cases(host, cases, [&](KernelBench& bench) {
+        const parity::Results results = expect_any_order(host, bench);
+        if ((bench.needs().backward_in_place >> 1 & 1) != 0)
+            parity::expect_same_bits(results, bench.train({.backward_in_place = 1}));
+    });
+}
+
+/// In the type in which nothing hides behind a rounding: joined, wholly apart, and each graph apart alone.
+TEST(Cudnn, ChainsWithNorms) {
+    Host host;
+    check_chains(host, parity::conv_norm_chain_cases());
+    host.provider.graphs().has = [](const cudnn::GraphSpec& spec) { return !is_joined(spec.kind); };
+    check_chains(host, parity::conv_norm_chain_cases());
+    for (const cudnn::GraphKind missing :
+         {cudnn::GraphKind::conv_statistics, cudnn::GraphKind::normalized_conv_statistics,
+          cudnn::GraphKind::normalized_weight_gradient, cudnn::GraphKind::input_gradient_norm_sums}) {
+        host.provider.graphs().has = [=](const cudnn::GraphSpec& spec) { return spec.kind != missing; };
+        check_chains(host, parity::conv_norm_chain_cases());
+    }
+}
+
+TEST(Cudnn, ChainsWithNormsInFp16) {
+    Host host;
+    std::vector<OpCase> cases = parity::conv_norm_chain_cases();
+    for (OpCase& op_case : cases) op_case.input_dtype = op_case.output_dtype = DType::f16;
+    check_chains(host, cases);
+    host.provider.graphs().has = [](const cudnn::GraphSpec& spec) { return !is_joined(spec.kind); };
+    check_chains(host, cases);
+}
+
+TEST(Cudnn, ThePlanSaysWhatOfAChainIsApart) {
+    Host host;
+    const OpCase op_case = parity::conv_norm_chain_cases()[2];
+    const auto said = [&] { return KernelBench(host.backend, host.provider, op_case, 2, 1).describe(); };
+    EXPECT_EQ(said(), "chain:tf32 of 2");
+    host.provider.graphs().has = [](const cudnn::GraphSpec& spec) {
+        return spec.kind != cudnn::GraphKind::input_gradient_norm_sums;
+    };
+    EXPECT_EQ(said(), "chain:tf32 of 2, apart:input_gradient_norm_sums");
+    host.provider.graphs().has = [](const cudnn::GraphSpec& spec) {
+        return spec.kind != cudnn::GraphKind::conv_forward && !is_joined(spec.kind);
+    };
+    EXPECT_EQ(refusal_of(host, op_case), "conv_forward: the test has no plan for it");
 }
 
 TEST(Cudnn, Attention) {

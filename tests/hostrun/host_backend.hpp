@@ -1,5 +1,5 @@
-// A whole back end on the host-run device, as a GPU has one: products as steps for cuBLASLt, our own bodies,
-// and for convolutions, which are a library's, the reference.
+// A whole back end on the host-run device, as a GPU has one: chains with norms as graphs for cuDNN, products
+// as steps for cuBLASLt, our own bodies, and for convolutions, which are a library's, the reference.
 #pragma once
 
 #include <memory>
@@ -10,12 +10,16 @@
 #include "runtime/kernels/cuda/nodes/own_kernels.hpp"
 #include "runtime/kernels/reference/reference_provider.hpp"
 #include "tests/hostrun/host_cublaslt.hpp"
+#include "tests/hostrun/host_cudnn.hpp"
 #include "tests/hostrun/host_launch.hpp"
 
 namespace trireme::hostrun {
 
 [[nodiscard]] inline std::vector<std::unique_ptr<KernelProvider>> host_run_providers() {
     std::vector<std::unique_ptr<KernelProvider>> providers;
+    auto chains = std::make_unique<HostCudnn>();
+    chains->chains_alone = true;
+    providers.push_back(std::move(chains));
     providers.push_back(std::make_unique<HostCublaslt>());
     providers.push_back(std::make_unique<cuda::OwnProvider<HostLaunch>>(DeviceModel{}));
     providers.push_back(std::make_unique<ReferenceProvider>());

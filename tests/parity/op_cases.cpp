@@ -37,7 +37,7 @@ struct ToleranceOf {
     Tolerance operator()(const Conv2d&) const { return {2e-6, 2e-6, 1e-5}; }
     Tolerance operator()(const Linear&) const { return {2e-6, 2e-6, 1e-5}; }
     Tolerance operator()(const layers::FeedForward&) const { return {5e-6, 5e-6, 1e-5}; }
-    Tolerance operator()(const layers::ConvNormChain&) const { return {1e-5, 5e-5, 5e-5}; }
+    Tolerance operator()(const layers::ConvNormChain&) const { return {5e-6, 2e-5, 2e-5}; }
     Tolerance operator()(const layers::Bias&) const { return {1e-7, 0, 1e-5}; }
     Tolerance operator()(const layers::Relu&) const { return {0, 0, 0}; }
     Tolerance operator()(const layers::Tanh&) const { return {1e-6, 1e-6, 0}; }
@@ -88,6 +88,13 @@ Tolerance tolerance_of(const OpCase& op_case, std::string_view provider) {
     tolerance.input_gradient += rounding;
     // oneDNN adds the gradients of overlapping windows in bf16.
     if (std::holds_alternative<Pool2d>(op_case.op)) tolerance.input_gradient += rounding;
+    // In a chain each raw result, norm and gradient between links is rounded.
+    if (std::holds_alternative<layers::ConvNormChain>(op_case.op)) {
+        constexpr double of_gradients = 4;
+        tolerance.forward += rounded_products;
+        tolerance.input_gradient += of_gradients * rounded_products;
+        tolerance.param_gradient += of_gradients * rounded_products;
+    }
     // The values and the gradient between two products are rounded.
     if (std::holds_alternative<layers::FeedForward>(op_case.op)) tolerance.param_gradient += rounded_products;
     // An fp32 operand beside a bf16 one is rounded for the product.
@@ -351,6 +358,8 @@ std::vector<OpCase> feed_forward_cases() {
     return cases;
 }
 
+/// Small: a value between links that lies nearer to a relu's kink than its rounding has the other side's
+/// gradient, which no tolerance covers. In fp16 these cases have none.
 std::vector<OpCase> conv_norm_chain_cases() {
     using layers::ChainResidual;
     using layers::ConvNorm;
@@ -379,9 +388,9 @@ std::vector<OpCase> conv_norm_chain_cases() {
     add({link(8, 3), link(16, 3)}, ChainResidual::input, Activation::relu, image, {1, 4});
     add({link(16, 3, 2), link(16, 3)}, ChainResidual::second, Activation::relu, {8, 7, 8}, {3});
     add({link(8, 1), link(8, 3), link(16, 1)}, ChainResidual::input, Activation::relu, image, {2});
-    add({link(8, 1), link(8, 3, 2), link(32, 1)}, ChainResidual::none, Activation::none, {9, 8, 16}, {1, 5});
+    add({link(8, 1), link(8, 3, 2), link(32, 1)}, ChainResidual::none, Activation::none, {9, 8, 16}, {1, 4});
     // Channels inside packs, rows inside lanes and chunks.
-    add({link(13, 1), uneven, link(3, 3)}, ChainResidual::none, Activation::relu, {7, 9, 5}, {3});
+    add({link(13, 1), uneven, link(3, 3)}, ChainResidual::none, Activation::relu, {7, 9, 5}, {4});
     add({link(9, 3), link(5, 1)}, ChainResidual::input, Activation::none, {7, 5, 5}, {2});
     add({uneven, link(17, 3)}, ChainResidual::second, Activation::none, {6, 9, 7}, {2});
     return cases;

@@ -70,13 +70,19 @@ class HostGraphs {
             case cudnn::GraphKind::conv_input_gradient:
                 return conv_input_gradient(plan.spec, t);
             case cudnn::GraphKind::conv_weight_gradient:
-                return conv_weight_gradient(plan.spec, t);
+                return weight_gradient(plan.spec, t[0], t[1], t[2]);
             case cudnn::GraphKind::attention_forward:
                 return attention_forward(plan.spec, t);
             case cudnn::GraphKind::attention_backward:
                 return attention_backward(plan.spec, t);
-            default:
-                throw InternalError("no kernel of a node asks for this graph");
+            case cudnn::GraphKind::conv_statistics:
+                return conv_statistics(plan.spec, t, t[0], t[1], 2);
+            case cudnn::GraphKind::normalized_conv_statistics:
+                return conv_statistics(plan.spec, t, normalized(t), t[3], 4);
+            case cudnn::GraphKind::normalized_weight_gradient:
+                return weight_gradient(plan.spec, normalized(t), t[3], t[4]);
+            case cudnn::GraphKind::input_gradient_norm_sums:
+                return input_gradient_norm_sums(plan.spec, t);
         }
     }
 
@@ -140,23 +146,89 @@ class HostGraphs {
         });
         sums.store();
     }
-    static void conv_input_gradient(const cudnn::GraphSpec& spec, const Tensors& t) {
-        Sums sums(t[2]);
+    /// d_x into `sums`.
+    static void input_gradient(const cudnn::GraphSpec& spec, const Tensors& t, Sums& sums) {
         for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
                                      std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
                                      std::int64_t row, std::int64_t column) {
             sums.at(n, c, row, column) += t[0].get(n, o, y, x) * t[1].get(o, i, ky, kx);
         });
+    }
+    static void conv_input_gradient(const cudnn::GraphSpec& spec, const Tensors& t) {
+        Sums sums(t[2]);
+        input_gradient(spec, t, sums);
         sums.store();
     }
-    static void conv_weight_gradient(const cudnn::GraphSpec& spec, const Tensors& t) {
-        Sums sums(t[2]);
+    template <class Image>
+    static void weight_gradient(const cudnn::GraphSpec& spec, const Image& image, const HostTensor& d_y,
+                                const HostTensor& d_w) {
+        Sums sums(d_w);
         for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
                                      std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
                                      std::int64_t row, std::int64_t column) {
-            sums.at(o, i, ky, kx) += t[0].get(n, c, row, column) * t[1].get(n, o, y, x);
+            sums.at(o, i, ky, kx) += image.get(n, c, row, column) * d_y.get(n, o, y, x);
         });
         sums.store();
+    }
+
+    /// relu(scale x + shift), as the products read it: a value of the tensor's type.
+    struct Normalized {
+        HostTensor x;
+        HostTensor scale;
+        HostTensor shift;
+        [[nodiscard]] double get(std::int64_t n, std::int64_t c, std::int64_t y, std::int64_t column) const {
+            const double value = scale.get(0, c, 0, 0) * x.get(n, c, y, column) + shift.get(0, c, 0, 0);
+            return rounded(value > 0 ? value : 0, x.is.dtype);
+        }
+    };
+    static Normalized normalized(const Tensors& t) { return {t[0], t[1], t[2]}; }
+
+    /// y, sum and squares stand in this order from `first` on. Sums are of what is stored.
+    template <class Image>
+    static void conv_statistics(const cudnn::GraphSpec& spec, const Tensors& t, const Image& image,
+                                const HostTensor& w, std::size_t first) {
+        const HostTensor& result = t[first];
+        Sums products(result);
+        for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
+                                     std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
+                                     std::int64_t row, std::int64_t column) {
+            products.at(n, o, y, x) += image.get(n, c, row, column) * w.get(o, i, ky, kx);
+        });
+        products.store();
+        Sums sum(t[first + 1]);
+        Sums squares(t[first + 2]);
+        result.for_each([&](std::int64_t n, std::int64_t o, std::int64_t y, std::int64_t x) {
+            const double value = result.get(n, o, y, x);
+            sum.at(0, o, 0, 0) += value;
+            squares.at(0, o, 0, 0) += value * value;
+        });
+        sum.store();
+        squares.store();
+    }
+
+    /// Tensors: d_y, w, x, mean, deviation, scale, shift, d, d_scale, d_shift, from_d, from_x, constant.
+    static void input_gradient_norm_sums(const cudnn::GraphSpec& spec, const Tensors& t) {
+        Sums d(t[7]);
+        input_gradient(spec, t, d);
+        Sums d_scale(t[8]);
+        Sums d_shift(t[9]);
+        const auto of_channel = [&](std::size_t tensor, std::int64_t c) { return t[tensor].get(0, c, 0, 0); };
+        t[7].for_each([&](std::int64_t n, std::int64_t c, std::int64_t y, std::int64_t x) {
+            const double unit = (t[2].get(n, c, y, x) - of_channel(3, c)) * of_channel(4, c);
+            double& gradient = d.at(n, c, y, x);
+            if (!(unit * of_channel(5, c) + of_channel(6, c) > 0)) gradient = 0;
+            d_scale.at(0, c, 0, 0) += gradient * unit;
+            d_shift.at(0, c, 0, 0) += gradient;
+        });
+        for (Sums* sums : {&d, &d_scale, &d_shift}) sums->store();
+        const auto values = static_cast<double>(spec.conv.inputs() / spec.conv.channels);
+        for (std::int64_t c = 0; c < spec.conv.channels; ++c) {
+            const double slope = of_channel(5, c) * of_channel(4, c);
+            const double from_x = -slope * of_channel(4, c) * of_channel(8, c) / values;
+            t[10].put(0, c, 0, 0, slope);
+            t[11].put(0, c, 0, 0, from_x);
+            t[12].put(0, c, 0, 0, -slope * of_channel(9, c) / values - from_x * of_channel(3, c));
+        }
     }
 
     static double dot(const HostTensor& a, const HostTensor& b, std::int64_t n, std::int64_t h,

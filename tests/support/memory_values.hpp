@@ -30,4 +30,11 @@ inline void set_value(std::byte* memory, DType dtype, std::int64_t index, double
     std::memcpy(memory + index * 2, &half, sizeof(half));
 }
 
+/// What is left of a value that is stored as `dtype`.
+inline double rounded(double value, DType dtype) {
+    std::byte memory[4];
+    set_value(memory, dtype, 0, value);
+    return value_at(memory, dtype, 0);
+}
+
 }  // namespace trireme::test

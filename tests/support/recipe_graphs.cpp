@@ -7,6 +7,7 @@
 
 #include "jobs/models/model_spec.hpp"
 #include "layers/rewrite/rewrite.hpp"
+#include "runtime/kernels/rules/cudnn_chain_plans.hpp"
 #include "runtime/kernels/rules/cudnn_rules.hpp"
 
 namespace trireme::test {
@@ -36,17 +37,15 @@ std::vector<Launch> launches_of(const jobs::JobSpec& recipe) {
 
 layers::ModelGraph lowered(const jobs::JobSpec& recipe, DType dtype) {
     layers::ModelGraph graph = layers::fuse(jobs::build_model(recipe.model)).graph;
-    return dtype == DType::f32 ? graph : layers::store_as(graph, dtype).graph;
+    if (dtype != DType::f32) graph = layers::store_as(graph, dtype).graph;
+    const LaunchLimits limits{std::max(recipe.data.batch, recipe.data.eval_batch), recipe.job.workspace_cap};
+    return layers::fuse_conv_norms(graph, cudnn::joins_norms(limits)).graph;
 }
 
-bool has_batch_norm(const layers::ModelGraph& graph) {
-    return std::any_of(graph.nodes().begin(), graph.nodes().end(), [](const layers::Node& node) {
-        return std::holds_alternative<layers::BatchNorm>(node.op);
-    });
-}
+bool has_batch_norm(const layers::ModelGraph& graph) { return !graph.buffers().empty(); }
 
 bool is_asked(const layers::Op& op) {
-    return std::holds_alternative<layers::Conv2d>(op) ||
+    return std::holds_alternative<layers::Conv2d>(op) || std::holds_alternative<layers::ConvNormChain>(op) ||
            std::holds_alternative<layers::CausalSelfAttention>(op);
 }
 

@@ -58,6 +58,42 @@ inline layers::ModelGraph tiny_residual() { return residual_network(8, 6); }
 /// The same with activations in bf16.
 inline layers::ModelGraph tiny_residual_bf16() { return layers::store_as_bf16(tiny_residual()).graph; }
 
+/// 8x8x1 images, 5 classes: a stem and two bottleneck branches of a ResNet, the second with a stride and a
+/// convolution on the other side; after the fusions that jobs apply.
+inline layers::ModelGraph tiny_bottlenecks() {
+    using namespace layers;
+    ModelGraph graph("tiny-bottlenecks", Shape{8, 8, 1}, Shape{}, DType::i32);
+    const auto conv = [](std::int64_t channels, std::int64_t kernel, std::int64_t stride = 1) {
+        return Conv2d{.out_channels = channels,
+                      .kernel = {kernel, kernel},
+                      .stride = {stride, stride},
+                      .padding = {kernel / 2, kernel / 2}};
+    };
+    const auto relu = [&](const std::string& name, TensorId x) { return graph.add(name, Relu{}, {x}); };
+    TensorId x = relu("relu", conv_bn(graph, "conv", "bn", conv(8, 3), graph.input()));
+    TensorId y = relu("a.relu1", conv_bn(graph, "a.conv1", "a.bn1", conv(16, 1), x));
+    y = relu("a.relu2", conv_bn(graph, "a.conv2", "a.bn2", conv(16, 3), y));
+    y = conv_bn(graph, "a.conv3", "a.bn3", conv(8, 1), y);
+    x = relu("a.relu3", graph.add("a.add", Add{}, {y, x}));
+    y = relu("b.relu1", conv_bn(graph, "b.conv1", "b.bn1", conv(8, 1), x));
+    y = relu("b.relu2", conv_bn(graph, "b.conv2", "b.bn2", conv(8, 3, 2), y));
+    y = conv_bn(graph, "b.conv3", "b.bn3", conv(16, 1), y);
+    y = graph.add("b.add", Add{}, {y, conv_bn(graph, "b.side", "b.side_bn", conv(16, 1, 2), x)});
+    x = graph.add("pool", GlobalAveragePool{}, {relu("b.relu3", y)});
+    x = linear_bias(graph, "fc", Linear{.out_features = 5}, x);
+    graph.add("loss", SoftmaxCrossEntropy{}, {x, graph.target()});
+    return layers::fuse(graph).graph;
+}
+
+/// The same in fp16, and with its branches as chains: all of them but the stem, which reads fp32 samples.
+inline layers::ModelGraph tiny_bottlenecks_f16() {
+    return layers::store_as(tiny_bottlenecks(), DType::f16).graph;
+}
+inline layers::ModelGraph tiny_chains_f16() {
+    const auto all = [](const layers::Conv2d&, const layers::TensorSpec&, bool) { return true; };
+    return layers::fuse_conv_norms(tiny_bottlenecks_f16(), all).graph;
+}
+
 /// 8x8x1 images, 5 classes: residual blocks without batch norm. Around an identity, with bias and relu; with
 /// a convolution on the other side, which comes later; in the form where nothing follows the addition.
 inline layers::ModelGraph tiny_conv_residual() {

@@ -8,6 +8,7 @@
 #include "runtime/core/error.hpp"
 #include "runtime/core/text.hpp"
 #include "runtime/device/cuda_choice.hpp"
+#include "runtime/kernels/rules/cudnn_chain_plans.hpp"
 
 namespace trireme::cudnn {
 namespace {
@@ -60,27 +61,6 @@ std::int64_t usual_of_attention(const GraphSpec& spec) {
     return odds + sums + blocks * blocks * block * g.batch * g.heads * split_width * size_of(DType::f32);
 }
 
-std::string_view precision_name(DType dtype, bool tf32) {
-    if (dtype == DType::bf16) return "bf16";
-    if (dtype == DType::f16) return "fp16";
-    return tf32 ? "tf32" : "fp32";
-}
-
-std::string over_cap(std::int64_t needed, Bytes cap) {
-    return fmt::format("workspace of {} over the cap of {} (job.workspace_mb)", human_bytes(Bytes(needed)),
-                       human_bytes(cap));
-}
-
-/// What holds for every op.
-std::string refuse_device(const DeviceModel& device) {
-    if (device.cudnn < cuda::oldest_cudnn) {
-        return fmt::format("cuDNN {} is older than {}", cuda::cudnn_version_text(device.cudnn),
-                           cuda::cudnn_version_text(cuda::oldest_cudnn));
-    }
-    if (device.sm >= cuda::oldest_sm) return {};
-    return fmt::format("compute capability {}.{}: 8.0 or newer is needed", device.sm / 10, device.sm % 10);
-}
-
 std::string refuse_types(const NodeView& view) {
     std::vector<DType> types{view.output_dtype()};
     for (std::size_t i = 0; i < view.node.inputs.size(); ++i) types.push_back(view.input_dtype(i));
@@ -93,21 +73,6 @@ std::string refuse_types(const NodeView& view) {
         half = dtype;
     }
     return {};
-}
-
-ConvGeometry geometry_of(const layers::Conv2d& op, const NodeView& view) {
-    ConvGeometry g;
-    g.batch = view.request.batch;
-    g.input = {view.input[0], view.input[1]};
-    g.output = {view.output[0], view.output[1]};
-    g.channels = view.input[2];
-    g.out_channels = op.out_channels;
-    g.kernel = op.kernel;
-    g.stride = op.stride;
-    g.padding = op.padding;
-    g.dilation = op.dilation;
-    g.groups = op.groups;
-    return g;
 }
 
 /// Lays out one pass's scratch: the parts, and behind them a workspace as large as is usual or as the cap
@@ -149,7 +114,7 @@ class ConvPlanner {
     ConvPlanner(const layers::Conv2d& op, const NodeView& view, const DeviceModel& device)
         : op_(op), view_(view), device_(device), cap_(view.request.workspace_cap) {
         plan_.compute = view.compute_dtype();
-        plan_.forward.conv = geometry_of(op, view);
+        plan_.forward.conv = geometry_of(op, view.request.batch, view.input, view.output);
         plan_.forward.dtype = plan_.compute;
         plan_.forward.deterministic = device.deterministic;
         plan_.forward.tf32 = device.tf32;
@@ -253,6 +218,42 @@ std::string refuse_attention(const AttentionGeometry& g, const NodeView& view, c
 
 }  // namespace
 
+std::string_view precision_name(DType dtype, bool tf32) {
+    if (dtype == DType::bf16) return "bf16";
+    if (dtype == DType::f16) return "fp16";
+    return tf32 ? "tf32" : "fp32";
+}
+
+std::string over_cap(std::int64_t needed, Bytes cap) {
+    return fmt::format("workspace of {} over the cap of {} (job.workspace_mb)", human_bytes(Bytes(needed)),
+                       human_bytes(cap));
+}
+
+std::string refuse_device(const DeviceModel& device) {
+    if (device.cudnn < cuda::oldest_cudnn) {
+        return fmt::format("cuDNN {} is older than {}", cuda::cudnn_version_text(device.cudnn),
+                           cuda::cudnn_version_text(cuda::oldest_cudnn));
+    }
+    if (device.sm >= cuda::oldest_sm) return {};
+    return fmt::format("compute capability {}.{}: 8.0 or newer is needed", device.sm / 10, device.sm % 10);
+}
+
+ConvGeometry geometry_of(const layers::Conv2d& op, std::int64_t batch, const Shape& input,
+                         const Shape& output) {
+    ConvGeometry g;
+    g.batch = batch;
+    g.input = {input[0], input[1]};
+    g.output = {output[0], output[1]};
+    g.channels = input[2];
+    g.out_channels = op.out_channels;
+    g.kernel = op.kernel;
+    g.stride = op.stride;
+    g.padding = op.padding;
+    g.dilation = op.dilation;
+    g.groups = op.groups;
+    return g;
+}
+
 std::int64_t usual_workspace(const GraphSpec& spec, int sm) {
     return spec.is_attention() ? usual_of_attention(spec) : usual_of_conv(spec, sm);
 }
@@ -311,6 +312,8 @@ std::vector<GraphSpec> graphs_of(const KernelRequest& request, const DeviceModel
             add(offer.plan->weight_gradient);
             add(offer.plan->input_gradient);
         }
+    } else if (const auto* chain = std::get_if<layers::ConvNormChain>(&view.node.op)) {
+        if (const auto offer = plan_of(*chain, view, device); offer.plan) graphs = graphs_of(*offer.plan);
     } else if (const auto* attention = std::get_if<layers::CausalSelfAttention>(&view.node.op)) {
         if (const auto offer = plan_of(*attention, view, device); offer.plan) {
             add(offer.plan->forward);

@@ -14,19 +14,10 @@
 #include <vector>
 
 #include "runtime/kernels/cuda/bodies/tiling.hpp"
-#include "runtime/kernels/kernel_rules.hpp"
 #include "runtime/kernels/node_view.hpp"
-#include "runtime/kernels/rules/cudnn_graphs.hpp"
+#include "runtime/kernels/rules/cudnn_planning.hpp"
 
 namespace trireme::cudnn {
-
-/// Where plans' workspaces begin. Pieces of memory begin at multiples of 64 alone: the rest is reserved.
-inline constexpr std::int64_t workspace_alignment = 256;
-
-/// What cuDNN's first choices take for a graph, by the sizes that they were seen to take on sm_80 and sm_90
-/// (docs/kernels-cudnn.md): copies of operands that it wants in another layout, partial sums, accumulators. A
-/// plan that takes more is not used. Bytes.
-[[nodiscard]] std::int64_t usual_workspace(const GraphSpec& spec, int sm);
 
 /// Offsets of one pass's parts in the scratch. An operand that has none is read or written where it lies; one
 /// that has one is a copy in the type of the graph.
@@ -60,13 +51,6 @@ struct AttentionPlan {
     NodeRules rules;
     GraphSpec forward;
     std::optional<GraphSpec> backward;  ///< in training
-};
-
-/// A node's plan, or why there is none.
-template <class Plan>
-struct PlanOffer {
-    std::optional<Plan> plan;
-    std::string refusal;
 };
 
 [[nodiscard]] PlanOffer<ConvPlan> plan_of(const layers::Conv2d& op, const NodeView& view,

@@ -1,6 +1,7 @@
 #include "runtime/kernels/rules/cudnn_rules.hpp"
 
 #include "runtime/core/error.hpp"
+#include "runtime/kernels/rules/cudnn_chain_plans.hpp"
 #include "runtime/kernels/rules/cudnn_plans.hpp"
 
 namespace trireme {
@@ -21,7 +22,9 @@ RuleOffer CudnnRules::offer(const KernelRequest& request, const DeviceModel& dev
         return rules_of(cudnn::plan_of(*conv, view, device));
     if (const auto* attention = std::get_if<layers::CausalSelfAttention>(&view.node.op))
         return rules_of(cudnn::plan_of(*attention, view, device));
-    return {std::nullopt, "cuDNN is asked for convolutions and attention"};
+    if (const auto* chain = std::get_if<layers::ConvNormChain>(&view.node.op))
+        return rules_of(cudnn::plan_of(*chain, view, device));
+    return {std::nullopt, "cuDNN is asked for convolutions, chains of them with norms, and attention"};
 }
 
 }  // namespace trireme

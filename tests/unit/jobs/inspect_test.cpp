@@ -1,5 +1,7 @@
 // Plans for GPUs that are described, on a machine that has none.
+#include <algorithm>
 #include <filesystem>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -28,7 +30,8 @@ PlannedJob planned(const std::string& recipe, const std::string& compute, int sm
 
 /// Who should take an op: what the libraries have is theirs.
 std::string provider_of(const layers::Op& op, const std::string& compute) {
-    if (std::holds_alternative<layers::Conv2d>(op)) return "cudnn";
+    if (std::holds_alternative<layers::Conv2d>(op) || std::holds_alternative<layers::ConvNormChain>(op))
+        return "cudnn";
     const bool half = compute == "bf16" || compute == "fp16";
     if (std::holds_alternative<layers::CausalSelfAttention>(op)) return half ? "cudnn" : "cuda";
     const bool product =
@@ -58,6 +61,63 @@ TEST(PlannedGpu, ProvidersAndFusionsOfATransformer) {
     EXPECT_THAT(text, HasSubstr("h.0.mlp.c_fc     cublaslt (matmul:bf16 gelu and dgelu inside"));
     EXPECT_THAT(text, HasSubstr("h.0.attn         cudnn ("));
     EXPECT_THAT(text, HasSubstr("h.0.ln_1         cuda (rows:bf16)"));
+}
+
+std::vector<std::size_t> links_of_chains(const layers::ModelGraph& graph) {
+    std::vector<std::size_t> links;
+    for (const layers::Node& node : graph.nodes()) {
+        if (const auto* op = std::get_if<layers::ConvNormChain>(&node.op)) links.push_back(op->links.size());
+    }
+    return links;
+}
+
+/// In fp16 alone: every branch, and what stands beside the first of a stage; not ResNet-50's stem, whose
+/// samples have three channels.
+TEST(PlannedGpu, ResidualBranchesAreChainsInFp16) {
+    const auto count = [](const std::vector<std::size_t>& links, std::size_t length) {
+        return std::count(links.begin(), links.end(), length);
+    };
+    const std::vector<std::size_t> large = links_of_chains(planned("resnet50", "fp16", 90, 1).graph());
+    EXPECT_EQ(count(large, 3), 16);
+    EXPECT_EQ(count(large, 1), 4);
+    EXPECT_EQ(large.size(), 20U);
+    const std::vector<std::size_t> small = links_of_chains(planned("resnet18-cifar", "fp16", 80, 2).graph());
+    EXPECT_EQ(count(small, 2), 8);
+    EXPECT_EQ(count(small, 1), 3);
+    EXPECT_EQ(small.size(), 11U);
+    for (const char* compute : {"fp32", "tf32", "bf16"})
+        EXPECT_TRUE(links_of_chains(planned("resnet50", compute, 90, 1).graph()).empty()) << compute;
+    for (const char* recipe : {"lenet-mnist", "gpt-char"})
+        EXPECT_TRUE(links_of_chains(planned(recipe, "fp16", 90, 1).graph()).empty()) << recipe;
+}
+
+/// What the chains leave out of memory, beside the same network without them.
+TEST(PlannedGpu, ChainsSaveMemory) {
+    const auto arena = [](bool chains) {
+        JobSpec spec = spec_of("resnet50", "fp16");
+        Backend backend = planned_cuda_backend(90, spec.numerics());
+        if (!chains) backend.joins_norms = {};
+        return PlannedJob(spec, 1, 1, DataUse::if_there, std::move(backend)).memory(0).arena;
+    };
+    const Bytes with = arena(true);
+    const Bytes without = arena(false);
+    EXPECT_LT(static_cast<double>(with.value), 0.85 * static_cast<double>(without.value))
+        << with.value << " of " << without.value;
+    const std::string text = planned("resnet50", "fp16", 90, 1).plan_text();
+    EXPECT_THAT(text, HasSubstr("layer1.0.conv1   cudnn (chain:fp16 of 3)"));
+    EXPECT_THAT(text, Not(HasSubstr("\n  layer1.0.bn2")));
+}
+
+/// A normalised tensor must fit the scratch of a launch, where it is made again: else a chain ends in front.
+TEST(PlannedGpu, ChainsAreCutWhereTheScratchIsSmall) {
+    JobSpec spec = spec_of("resnet50", "fp16");
+    spec.job.workspace_cap = Bytes(std::int64_t{128} << 20);
+    Backend backend = planned_cuda_backend(90, spec.numerics());
+    const PlannedJob job(spec, 1, 1, DataUse::if_there, std::move(backend));
+    const std::vector<std::size_t> links = links_of_chains(job.graph());
+    EXPECT_GT(links.size(), 20U);
+    EXPECT_EQ(std::accumulate(links.begin(), links.end(), std::size_t{0}), 52U);
+    EXPECT_NO_THROW((void)job.memory(0));
 }
 
 /// What the host holds beside the device is counted apart, and job.memory_limit is the device's.

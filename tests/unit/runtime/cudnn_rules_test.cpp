@@ -2,9 +2,12 @@
 // lie; without CUDA.
 #include "runtime/kernels/rules/cudnn_rules.hpp"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/kernels/rules/cudnn_chain_plans.hpp"
 #include "runtime/kernels/rules/cudnn_plans.hpp"
 
 namespace trireme {
@@ -140,17 +143,85 @@ TEST(CudnnRules, AttentionReadsPackedRows) {
     EXPECT_EQ(tensors[5].dtype, DType::f32) << "stats";
 }
 
+layers::ConvNormChain bottleneck() {
+    const layers::ConvNorm narrow{{.out_channels = 8}, {}};
+    const layers::ConvNorm square{{.out_channels = 8, .kernel = {3, 3}, .padding = {1, 1}}, {}};
+    const layers::ConvNorm wide{{.out_channels = 16}, {}};
+    return {{narrow, square, wide}, layers::ChainResidual::input, layers::Activation::relu};
+}
+
+TEST(CudnnRules, AChainKeepsRawResultsAndFoldedNorms) {
+    const OneNode node(bottleneck(), {6, 5, 16}, DType::f16, DType::f16);
+    const RuleOffer offer = node.offer();
+    ASSERT_TRUE(offer.rules) << offer.refusal;
+    EXPECT_EQ(offer.rules->implementation, "chain:fp16 of 3");
+    const KernelNeeds& needs = offer.rules->needs;
+    // 4 samples of 30 positions in fp16; vectors of 8 and 16 take 64 bytes each; a bit a value for the relu.
+    const std::int64_t inner = 4 * 30 * 8 * 2 + 4 * 64;
+    const std::int64_t last = 4 * 30 * 16 * 2 + 2 * 64;
+    EXPECT_EQ(needs.saved.value, 2 * inner + last + 4 * 30 * 16 / 8 + 16) << "rounded up to 64";
+    EXPECT_EQ(needs.forward_weights.value, 8 * 16 * 2 + 8 * 9 * 8 * 2 + 16 * 8 * 2);
+    EXPECT_EQ(needs.backward_weights.value, 8 * 16 * 2) << "of the first convolution alone";
+    EXPECT_TRUE(needs.backward_reads_input);
+    EXPECT_FALSE(needs.backward_reads_output);
+    EXPECT_FALSE(needs.forward_in_place);
+}
+
+TEST(CudnnRules, GraphsOfAChainAreJoined) {
+    OneNode node(bottleneck(), {6, 5, 16}, DType::f16, DType::f16);
+    const auto kinds = [&](const DeviceModel& device) {
+        std::vector<GraphKind> list;
+        for (const GraphSpec& graph : node.graphs(device)) {
+            list.push_back(graph.kind);
+            EXPECT_EQ(graph.dtype, DType::f16);
+        }
+        return list;
+    };
+    const std::vector<GraphKind> inner{GraphKind::normalized_conv_statistics,
+                                       GraphKind::normalized_weight_gradient,
+                                       GraphKind::input_gradient_norm_sums};
+    std::vector<GraphKind> all{GraphKind::conv_statistics, GraphKind::conv_weight_gradient,
+                               GraphKind::conv_input_gradient};
+    for (int i = 0; i < 2; ++i) all.insert(all.end(), inner.begin(), inner.end());
+    EXPECT_EQ(kinds({.sm = 90}), all);
+    // Before sm_90 the gradient of the input and its sums are apart.
+    std::replace(all.begin(), all.end(), GraphKind::input_gradient_norm_sums, GraphKind::conv_input_gradient);
+    EXPECT_EQ(kinds({.sm = 80}), all);
+    node.request.training = false;
+    EXPECT_EQ(kinds({}), std::vector<GraphKind>(3, GraphKind::conv_forward));
+}
+
+TEST(CudnnRules, WhatJoinsNorms) {
+    const auto joins = cudnn::joins_norms({.samples = 4, .scratch = Bytes(std::int64_t{64} << 20)});
+    const layers::TensorSpec input{"x", {6, 5, 16}, DType::f16};
+    const layers::Conv2d conv{.out_channels = 8, .kernel = {3, 3}, .stride = {2, 2}};
+    EXPECT_TRUE(joins(conv, input, false) && joins(conv, input, true));
+    for (const DType dtype : {DType::f32, DType::bf16})
+        EXPECT_FALSE(joins(conv, {"x", {6, 5, 16}, dtype}, false)) << name_of(dtype);
+    EXPECT_FALSE(joins(conv, {"x", {6, 5, 3}, DType::f16}, false));
+    EXPECT_FALSE(joins({.out_channels = 12}, input, false));
+    EXPECT_FALSE(joins({.out_channels = 8, .groups = 2}, input, false));
+    EXPECT_FALSE(joins({.out_channels = 8, .dilation = {2, 1}}, input, false));
+    EXPECT_FALSE(joins({.out_channels = 8, .kernel = {6, 6}}, input, false));
+    // What is inside a chain is made again in scratch: it must fit.
+    const layers::TensorSpec large{"x", {512, 512, 16}, DType::f16};
+    EXPECT_TRUE(joins(conv, large, false));
+    EXPECT_FALSE(joins(conv, large, true));
+}
+
 TEST(CudnnRules, RefuseInWords) {
     const auto refusal = [](const OneNode& node, const DeviceModel& device = {}) {
         return node.offer(device).refusal;
     };
-    EXPECT_THAT(refusal(OneNode(layers::Relu{}, {4})), HasSubstr("convolutions and attention"));
+    EXPECT_THAT(refusal(OneNode(layers::Relu{}, {4})), HasSubstr("asked for convolutions, chains"));
     EXPECT_THAT(refusal(OneNode(conv3x3(), {6, 5, 16}, DType::bf16, DType::f16)),
                 HasSubstr("two 16-bit types"));
     EXPECT_THAT(refusal(OneNode(conv3x3(), {6, 5, 16}), {.cudnn = 91200}),
                 HasSubstr("cuDNN 9.12.0 is older than 9.13.0"));
     EXPECT_THAT(refusal(OneNode(conv3x3(), {6, 5, 16}), {.sm = 75}), HasSubstr("compute capability 7.5"));
 
+    EXPECT_THAT(refusal(OneNode(bottleneck(), {6, 5, 16}, DType::f16)),
+                HasSubstr("a chain has one element type, not f32 and f16"));
     const auto attention = [](std::int64_t positions, std::int64_t width, DType dtype) {
         return OneNode(layers::CausalSelfAttention{.heads = 1}, {positions, 3 * width}, dtype, dtype);
     };
@@ -176,6 +247,13 @@ TEST(CudnnRules, TheCapIsKept) {
     for (const GraphSpec& graph : node.graphs()) EXPECT_LT(graph.workspace, 64 << 10);
     node.request.workspace_cap = Bytes(1024);
     EXPECT_THAT(node.offer().refusal, HasSubstr("over the cap of 1.0 KiB (job.workspace_mb)"));
+
+    OneNode chain(bottleneck(), {6, 5, 16}, DType::f16, DType::f16);
+    chain.request.workspace_cap = Bytes(64 << 10);
+    ASSERT_TRUE(chain.offer().rules) << chain.offer().refusal;
+    EXPECT_LE(chain.offer().rules->needs.backward_scratch.value, 64 << 10);
+    chain.request.workspace_cap = Bytes(2048);
+    EXPECT_THAT(chain.offer().refusal, HasSubstr("over the cap of 2.0 KiB"));
 
     OneNode attention(layers::CausalSelfAttention{.heads = 2}, {64, 3 * 2 * 16}, DType::bf16, DType::bf16);
     attention.request.workspace_cap = Bytes(64 << 10);

@@ -1,6 +1,7 @@
 #include "runtime/exec/model_state.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -90,6 +91,29 @@ TEST_F(ModelStateTest, UpdatesBuffersFromAStepsSums) {
     EXPECT_EQ(copy(state.buffer(1)), (std::vector<float>{1, 1.5F, 2}));
     EXPECT_NE(state.state_sha256(""), before);
     EXPECT_EQ(state.params_sha256(), parameters);
+}
+
+/// A chain has a norm for each link, each with its own positions and its place in the node's statistics.
+TEST(RunningNorms, OfANodeWithSeveral) {
+    const layers::ModelGraph graph = test::tiny_chains_f16();
+    const GradBuckets buckets(graph, Bytes(2048));
+    const Backend backend = make_backend("reference", 1);
+    const ModelState state(graph, buckets, OptimizerSpec{}, *backend.device);
+    std::vector<std::int64_t> offsets;
+    for (std::size_t n = 0; n < graph.nodes().size(); ++n)
+        offsets.push_back(buckets.statistics(static_cast<layers::NodeId>(n)).offset);
+    const std::vector<RunningNorm> norms = state.running_norms(offsets);
+    ASSERT_EQ(norms.size(), 8U) << "the stem's, three of each branch, the other side's";
+    EXPECT_EQ(norms[1].statistics + 3 * 16, norms[2].statistics);
+    EXPECT_EQ(norms[2].statistics + 3 * 16, norms[3].statistics);
+    std::set<std::int64_t> places;
+    for (const RunningNorm& norm : norms) {
+        EXPECT_TRUE(places.insert(norm.mean).second && places.insert(norm.variance).second);
+        EXPECT_LE(norm.statistics + 3 * norm.channels, buckets.arena_elements().value);
+    }
+    EXPECT_EQ(norms[4].positions, 64) << "in front of the stride";
+    EXPECT_EQ(norms[5].positions, 16);
+    EXPECT_EQ(norms[3].channels, 8);
 }
 
 TEST_F(ModelStateTest, ShowsTheAverageForAWhile) {

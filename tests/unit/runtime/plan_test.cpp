@@ -114,6 +114,28 @@ TEST_F(PlanTest, MicrobatchesAccumulate) {
     verify(made);
 }
 
+/// What rewrites are told before there is a plan: no launch of the plan is larger, and it is near.
+TEST_F(PlanTest, NoLaunchIsLargerThanForetold) {
+    for (const bool canonical : {false, true}) {
+        for (const int data : {1, 2, 3, 5, 8}) {
+            for (const std::int64_t batch : {1, 7, 64, 100, 256}) {
+                ParallelSpec spec{.data = data, .batch = batch, .microbatches = canonical ? 1 : 3};
+                spec.canonical = canonical;
+                const std::int64_t foretold = largest_launch(spec);
+                const ParallelPlan made = plan(spec);
+                std::int64_t largest = 0;
+                for (int rank = 0; rank < data; ++rank) {
+                    for (const std::int64_t size : made.microbatches(rank, StepKind::full))
+                        largest = std::max(largest, size);
+                }
+                EXPECT_GE(foretold, largest) << batch << " samples on " << data << " ranks";
+                EXPECT_LE(foretold, largest + made.shards().shards());
+            }
+        }
+    }
+    EXPECT_GE(largest_launch({.data = 0, .batch = 8, .microbatches = 0}), 8) << "specs are checked later";
+}
+
 TEST_F(PlanTest, ConfigErrorsSayWhatToDo) {
     ParallelSpec spec;
     spec.data = 3;

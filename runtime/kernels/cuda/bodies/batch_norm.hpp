@@ -103,15 +103,31 @@ struct TileMoments {
     }
 };
 
-/// Index: a warp of ChunkLanes. Writes what backward keeps and what the running statistics want.
-struct MergeMoments {
-    Tiling tiling;
-    ChunkLanes lanes;
-    const double* partials;
+/// Where a channel's moments go: what backward keeps, and what the running statistics want.
+struct MomentsSink {
+    std::int64_t channels;
     double eps;
     float* mean;
     float* inverse_deviation;
     float* statistics;  ///< [3, channels]
+
+    TRIREME_HD void put(std::int64_t channel, const Moments<double>& all) const {
+        const double n = all.count;
+        const double correction = n > 1 ? n / (n - 1) : 1;
+        mean[channel] = static_cast<float>(all.mean);
+        inverse_deviation[channel] = static_cast<float>(1 / std::sqrt(all.squares / n + eps));
+        statistics[channel] = static_cast<float>(n * all.mean);
+        statistics[channels + channel] = static_cast<float>(all.squares * correction);
+        statistics[2 * channels + channel] = static_cast<float>(n * all.mean * all.mean);
+    }
+};
+
+/// Index: a warp of ChunkLanes.
+struct MergeMoments {
+    Tiling tiling;
+    ChunkLanes lanes;
+    const double* partials;
+    MomentsSink to;
 
     [[nodiscard]] static std::int64_t shared_bytes(int threads) {
         return SharedBytes().array<Moments<double>>(threads).total();
@@ -133,18 +149,41 @@ struct MergeMoments {
                           [&](int t, int other) { moments[t].merge(moments[other]); });
         block.for_each_thread([&](int t) {
             const std::int64_t channel = lanes.channel(index, t);
-            if (lanes.lane(t) == 0 && channel < lanes.channels) write(channel, moments[t]);
+            if (lanes.lane(t) == 0 && channel < lanes.channels) to.put(channel, moments[t]);
         });
     }
+};
 
-    TRIREME_HD void write(std::int64_t channel, const Moments<double>& all) const {
-        const double n = all.count;
-        const double correction = n > 1 ? n / (n - 1) : 1;
-        mean[channel] = static_cast<float>(all.mean);
-        inverse_deviation[channel] = static_cast<float>(1 / std::sqrt(all.squares / n + eps));
-        statistics[channel] = static_cast<float>(n * all.mean);
-        statistics[tiling.channels + channel] = static_cast<float>(all.squares * correction);
-        statistics[2 * tiling.channels + channel] = static_cast<float>(n * all.mean * all.mean);
+/// Moments from the fp32 sums of a channel's values and of their squares, which a convolution has formed.
+/// Index: a channel. The difference is taken in fp64; what the sums have lost is lost: of the variance, about
+/// 1e-7 (1 + mean^2 / variance).
+struct MomentsOfSums {
+    double values;  ///< of a channel
+    const float* sum;
+    const float* squares;
+    MomentsSink to;
+
+    TRIREME_HD void operator()(std::int64_t channel) const {
+        const double mean = static_cast<double>(sum[channel]) / values;
+        const double spread =
+            static_cast<double>(squares[channel]) - static_cast<double>(sum[channel]) * mean;
+        to.put(channel, {values, mean, spread < 0 ? 0 : spread});  // a NaN stays one
+    }
+};
+
+/// A norm as scale x + shift, in the type that a convolution takes them in. Index: a channel. The shift is
+/// that of the rounded scale, so that its rounding moves no value at the mean.
+struct FoldNorm {
+    Source weight;
+    Source bias;
+    const float* mean;
+    const float* inverse_deviation;
+    Sink scale;
+    Sink shift;
+
+    TRIREME_HD void operator()(std::int64_t channel) const {
+        scale.put(channel, weight.get(channel) * inverse_deviation[channel]);
+        shift.put(channel, bias.get(channel) - mean[channel] * scale.source().get(channel));
     }
 };
 
@@ -168,7 +207,7 @@ struct ReluMask {
 };
 
 /// y = (x - mean) (rstd weight) + bias (+ residual), clipped where there is a relu: a rule of ForEachRow. In
-/// evaluation `inverse_deviation` is null and taken from the running variance.
+/// evaluation `inverse_deviation` is null and taken from the running variance. Without y, the mask alone.
 struct Normalise {
     Source x;
     Source residual;
@@ -214,7 +253,7 @@ struct Normalise {
             }
             if (mask) mask.of(row, c.channel) = static_cast<std::uint8_t>(bits);
         }
-        y.write(at, n, values);
+        if (y) y.write(at, n, values);
     }
 };
 
@@ -307,6 +346,28 @@ struct NormInputGradient {
         for (int k = 0; k < pack_size; ++k)
             gradient[k] = c.scale[k] * (gradient[k] - c.base[k] - (values[k] - c.mean[k]) * c.slope[k]);
         d_x.write(at, n, gradient);
+    }
+};
+
+/// The gradient of what a norm adds: d behind its relu, a rule of ForEachRow. It may lie where d does.
+struct ResidualGradient {
+    Source d;
+    ReluMask mask;
+    bool adds;  ///< to what is there
+    Sink to;
+
+    struct Column {
+        std::int64_t channel;
+    };
+    [[nodiscard]] TRIREME_HD Column column(std::int64_t channel, int) const { return {channel}; }
+    TRIREME_HD void row(const Column& c, std::int64_t row, std::int64_t at, int n) const {
+        Pack gradient = d.read(at, n);
+        mask.apply(row, c.channel, gradient);
+        if (adds) {
+            const Pack there = to.source().read(at, n);
+            for (int k = 0; k < pack_size; ++k) gradient[k] += there[k];
+        }
+        to.write(at, n, gradient);
     }
 };
 

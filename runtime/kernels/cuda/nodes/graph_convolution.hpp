@@ -4,7 +4,6 @@
 
 #include "runtime/kernels/cuda/nodes/graph_kernels.hpp"
 #include "runtime/kernels/cuda/nodes/sum_columns.hpp"
-#include "runtime/kernels/cuda/nodes/weight_order.hpp"
 #include "runtime/kernels/rules/cudnn_plans.hpp"
 
 namespace trireme::cudnn {
@@ -113,10 +112,7 @@ class ConvKernels final : public GraphKernels<Graphs> {
         if (part) cuda::convert<Launch>(stream, {b.scratch + *part, plan_.compute}, result, elements);
     }
 
-    [[nodiscard]] cuda::WeightShape weights() const {
-        const ConvGeometry& g = geometry();
-        return {g.out_channels, g.channels_in_group(), {g.kernel[0], g.kernel[1]}};
-    }
+    [[nodiscard]] cuda::WeightShape weights() const { return weight_shape(geometry()); }
     void pack_weights(Stream& stream, const std::byte* master, std::byte* copy) const {
         cuda::pack_weights<Launch>(stream, weights(), {master, DType::f32}, {copy, plan_.compute});
     }

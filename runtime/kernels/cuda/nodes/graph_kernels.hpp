@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "runtime/core/alignment.hpp"
+#include "runtime/kernels/cuda/nodes/weight_order.hpp"
 #include "runtime/kernels/kernel_rules.hpp"
 #include "runtime/kernels/rules/cudnn_graphs.hpp"
 
@@ -48,15 +49,24 @@ class GraphKernels : public NodeKernels {
         : rules_(std::move(rules)), graphs_(std::move(graphs)) {}
 
     [[nodiscard]] Planned planned(const GraphSpec& spec) {
-        Planned made{graphs_->plan(spec), {}};
-        if (made.plan == nullptr) {
-            refusal_ = std::string(name_of(spec.kind)) + ": " + graphs_->refusal();
-            return made;
-        }
-        made.operands.reserve(tensors_of(spec).size());
-        if (const std::string name = made.plan->name(); !name.empty())
-            names_ += (names_.empty() ? "" : " ") + name.substr(0, name.find('_'));
+        Planned made = planned_if_there(spec);
+        if (made.plan == nullptr) refusal_ = std::string(name_of(spec.kind)) + ": " + graphs_->refusal();
         return made;
+    }
+    /// A null plan where the library has none, which is no refusal: there is another way.
+    [[nodiscard]] Planned planned_if_there(const GraphSpec& spec) {
+        Planned made{graphs_->plan(spec), {}};
+        if (made.plan == nullptr) return made;
+        made.operands.reserve(tensors_of(spec).size());
+        const std::string name = made.plan->name();
+        note(name.substr(0, name.find('_')));
+        return made;
+    }
+    /// Adds to what the plan prints.
+    void note(std::string_view word) {
+        if (word.empty()) return;
+        if (!names_.empty()) names_ += ' ';
+        names_ += word;
     }
 
     void run(Planned& graph, Stream& stream, std::byte* workspace) {
@@ -69,6 +79,10 @@ class GraphKernels : public NodeKernels {
     std::string names_;
     std::string refusal_;
 };
+
+[[nodiscard]] inline cuda::WeightShape weight_shape(const ConvGeometry& g) {
+    return {g.out_channels, g.channels_in_group(), {g.kernel[0], g.kernel[1]}};
+}
 
 /// The first multiple of `unit` from a place on.
 [[nodiscard]] inline std::byte* aligned_up(std::byte* at, std::int64_t unit) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/kernels/cuda/nodes/graph_attention.hpp"
+#include "runtime/kernels/cuda/nodes/graph_chain.hpp"
 #include "runtime/kernels/cuda/nodes/graph_convolution.hpp"
 #include "runtime/kernels/rules/cudnn_rules.hpp"
 
@@ -21,6 +22,10 @@ class GraphProvider final : public KernelProvider {
         if (const auto* conv = std::get_if<layers::Conv2d>(&view.node.op)) {
             return checked(std::make_unique<ConvKernels<Launch, Graphs>>(
                 view, *plan_of(*conv, view, device_).plan, graphs_));
+        }
+        if (const auto* chain = std::get_if<layers::ConvNormChain>(&view.node.op)) {
+            return checked(std::make_unique<ChainKernels<Launch, Graphs>>(
+                *chain, *plan_of(*chain, view, device_).plan, graphs_));
         }
         const auto& attention = std::get<layers::CausalSelfAttention>(view.node.op);
         return checked(

@@ -8,6 +8,7 @@
 #include "runtime/kernels/cuda/bodies/elementwise.hpp"
 #include "runtime/kernels/cuda/bodies/layer_norm.hpp"
 #include "runtime/kernels/cuda/nodes/own_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/take_moments.hpp"
 
 namespace trireme::cuda {
 
@@ -79,14 +80,10 @@ class BatchNormKernels final : public OwnKernels<Launch, BatchNormPlan> {
 
     void take_moments(Stream& stream, const KernelBuffers& b) {
         ensure(b.statistics != nullptr, "a batch norm in training has memory for its statistics");
-        auto* partials = values_of<double>(b.scratch);
-        Launch::blocks(stream, tiling().blocks(), Tiling::threads,
-                       TileMoments{tiling(), this->input(b), partials});
-        const ChunkLanes lanes = ChunkLanes::of(tiling());
-        Launch::blocks(
-            stream, lanes.warps(), ChunkLanes::threads,
-            MergeMoments{tiling(), lanes, partials, op_.eps, saved(b, this->plan().mean),
-                         saved(b, this->plan().inverse_deviation), values_of<float>(b.statistics)});
+        cuda::take_moments<Launch>(stream, tiling(), this->input(b),
+                                   {tiling().channels, op_.eps, saved(b, this->plan().mean),
+                                    saved(b, this->plan().inverse_deviation), values_of<float>(b.statistics)},
+                                   b.scratch);
         std::erase(summed_, b.saved);
     }
 

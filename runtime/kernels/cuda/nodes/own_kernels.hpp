@@ -16,21 +16,13 @@
 #include <vector>
 
 #include "runtime/kernels/cuda/bodies/elementwise.hpp"
+#include "runtime/kernels/cuda/nodes/for_each_row.hpp"
 #include "runtime/kernels/cuda/nodes/sum_columns.hpp"
+#include "runtime/kernels/cuda/nodes/typed_memory.hpp"
 #include "runtime/kernels/rules/cuda_plans.hpp"
 #include "runtime/kernels/rules/cuda_rules.hpp"
 
 namespace trireme::cuda {
-
-/// Device memory as the values that lie there.
-template <class T>
-[[nodiscard]] T* values_of(std::byte* memory, std::int64_t offset = 0) {
-    return reinterpret_cast<T*>(memory + offset);
-}
-template <class T>
-[[nodiscard]] const T* values_of(const std::byte* memory, std::int64_t offset = 0) {
-    return reinterpret_cast<const T*>(memory + offset);
-}
 
 /// What all families share. A node without parameters or a fused activation has nothing to do for these.
 template <class Launch, class Plan>
@@ -79,7 +71,7 @@ class OwnKernels : public NodeKernels {
     }
     template <class Rule>
     static void rows(Stream& stream, const Tiling& tiling, const Rule& rule) {
-        Launch::blocks(stream, tiling.blocks(), Tiling::threads, ForEachRow<Rule>{tiling, rule});
+        for_each_row<Launch>(stream, tiling, rule);
     }
     template <class Terms, class Finish>
     static void sum_columns(Stream& stream, const Tiling& tiling, const Terms& terms, const Finish& finish,
