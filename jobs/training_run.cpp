@@ -61,8 +61,8 @@ std::int64_t TrainingRun::last_step() const {
     return std::min(job_.horizon(), job_.spec().job.stop_at.value_or(job_.horizon()));
 }
 
-double TrainingRun::epoch_now() const {
-    return static_cast<double>(position_.step) / static_cast<double>(job_.plan().shards().steps_per_epoch());
+double TrainingRun::epoch_at(std::int64_t step) const {
+    return static_cast<double>(step) / static_cast<double>(job_.plan().shards().steps_per_epoch());
 }
 
 int TrainingRun::run() {
@@ -118,9 +118,10 @@ void TrainingRun::train() {
         trace_.record(at >= first_traced_step && at < first_traced_step + spec.telemetry.trace_steps);
         drill_.before_step(position_.step, state_);
         saver_->check();
-        after_step(steps_.step(position_, wishes()));
+        after_launch(steps_.launch(position_, wishes()));
     }
     trace_.record(false);
+    catch_up();
     progress_.finish();
     if (stopped_) progress_.message(fmt::format("a signal asks to stop: saving step {}", position_.step));
     save();
@@ -151,12 +152,35 @@ StepWishes TrainingRun::wishes() const {
     return wishes;
 }
 
-void TrainingRun::after_step(const StepReport& report) {
+/// Where the device runs beside the host, what follows the step goes on while it computes; whoever needs the
+/// state or the reports of all steps catches up first.
+void TrainingRun::after_launch(const StepWished& wished) {
     const bool epoch_ends = steps_.advance(position_);
+    hear_of_steps();
+    stopped_ = stopped_ || wished.stop;
+    compare_replicas();
+    // The evaluation first: what it says is saved with the state that it is about.
+    if (epoch_ends) end_of_epoch();
+    if (saver_->is_due(position_, metrics_here(), wished.save)) save();
+}
+
+void TrainingRun::hear_of_steps() {
+    while (const std::optional<StepReport> report = steps_.take_report()) {
+        steps_.mark(position_);
+        after_step(*report);
+    }
+}
+
+void TrainingRun::catch_up() {
+    steps_.settle();
+    hear_of_steps();
+}
+
+void TrainingRun::after_step(const StepReport& report) {
     if (report.skipped) {
         const std::string scale =
             position_.scale ? fmt::format(", loss scale {}", position_.scale->value) : "";
-        progress_.message(fmt::format("step {}: not finite, skipped ({} so far){}", position_.step,
+        progress_.message(fmt::format("step {}: not finite, skipped ({} so far){}", report.step + 1,
                                       guard_.skipped(), scale));
     } else {
         samples_ += report.samples;
@@ -166,17 +190,13 @@ void TrainingRun::after_step(const StepReport& report) {
     split_ += report.times;
     set_step_deadline();
     log_step(report);
-    stopped_ = stopped_ || report.stop_wish;
-    compare_replicas();
-    // The evaluation first: what it says is saved with the state that it is about.
-    if (epoch_ends) end_of_epoch();
-    if (saver_->is_due(position_, metrics_here(), report.save_wish)) save();
 }
 
 /// Before anything of this step is saved.
 void TrainingRun::compare_replicas() {
     const auto& every = job_.spec().job.hash_every;
     if (!every || position_.step % *every != 0 || comm_.size() == 1) return;
+    catch_up();
     const auto begin = Clock::now();
     check_replicas(state_, position_.step, comm_, Deadline::in_seconds(step_deadline_));
     stood_still(seconds_since(begin));
@@ -205,24 +225,24 @@ void TrainingRun::log_step(const StepReport& report) {
     }
     split_since_log_ += report.times;
     ++steps_since_log_;
-    const bool log_now =
-        position_.step % job_.spec().telemetry.log_every == 0 || position_.step == last_step();
+    const std::int64_t step = report.step + 1;  // as people count
+    const bool log_now = step % job_.spec().telemetry.log_every == 0 || step == last_step();
     const double rate = static_cast<double>(samples_since_log_) / split_since_log_.total;
     ProgressFacts facts;
-    facts.step = position_.step;
+    facts.step = step;
     facts.steps = last_step();
-    facts.epoch = epoch_now();
+    facts.epoch = epoch_at(step);
     facts.loss = samples_since_log_ > 0 ? loss_since_log_ / static_cast<double>(samples_since_log_) : 0;
-    facts.lr = steps_.learning_rate(position_.step - 1);
+    facts.lr = steps_.learning_rate(report.step);
     facts.samples_per_s = rate;
-    facts.seconds_left = split_.total / static_cast<double>(step_seconds_.size()) *
-                         static_cast<double>(last_step() - position_.step);
+    facts.seconds_left =
+        split_.total / static_cast<double>(step_seconds_.size()) * static_cast<double>(last_step() - step);
     progress_.show(facts, log_now);
     if (!log_now) return;
     if (folder_) {
-        nlohmann::ordered_json line{{"step", position_.step}, {"epoch", facts.epoch},
-                                    {"loss", facts.loss},     {"lr", facts.lr},
-                                    {"samples_per_s", rate},  {"step_ms", report.times.total * 1e3}};
+        nlohmann::ordered_json line{{"step", step},          {"epoch", facts.epoch},
+                                    {"loss", facts.loss},    {"lr", facts.lr},
+                                    {"samples_per_s", rate}, {"step_ms", report.times.total * 1e3}};
         line["split"] = split_json(split_since_log_, steps_since_log_);
         folder_->add_metrics(line.dump());
     }
@@ -233,6 +253,7 @@ void TrainingRun::log_step(const StepReport& report) {
 
 void TrainingRun::evaluate_val() {
     if (!has_samples(*job_.data(), "val")) return;
+    catch_up();
     EvaluationSetup setup = evaluation_setup(job_, *job_.data(), "val");
     setup.step_seconds = step_deadline_;
     {
@@ -245,7 +266,7 @@ void TrainingRun::evaluate_val() {
     progress_.message(
         fmt::format("epoch {}  val loss {:.4f}{}", position_.cursor.epoch, val_->loss(), accuracy));
     if (folder_) {
-        nlohmann::ordered_json line{{"step", position_.step}, {"epoch", epoch_now()}};
+        nlohmann::ordered_json line{{"step", position_.step}, {"epoch", epoch_at(position_.step)}};
         for (const auto& [name, value] : metrics_here()) line[name] = value;
         folder_->add_metrics(line.dump());
     }
@@ -270,6 +291,7 @@ void TrainingRun::judge_progress() {
 }
 
 void TrainingRun::save() {
+    catch_up();
     const double before = saver_->seconds_stopped();
     saver_->save(position_, metrics_here());
     stood_still(saver_->seconds_stopped() - before);
@@ -306,7 +328,7 @@ void TrainingRun::write_summary(const std::string& status) {
         {"skipped_steps", guard_.skipped()},
         {"loss_scale", position_.scale ? static_cast<double>(position_.scale->value)
                                        : job_.spec().precision.loss_scale.initial},
-        {"epochs", epoch_now()},
+        {"epochs", epoch_at(position_.step)},
         {"world", job_.world()},
         {"layout",
          {{"data", job_.plan().spec().data},

@@ -37,6 +37,9 @@ class TrainingRun {
     void restore_or_initialise();
     void train();
     [[nodiscard]] StepWishes wishes() const;
+    void after_launch(const StepWished& wished);
+    void hear_of_steps();
+    void catch_up();
     void after_step(const StepReport& report);
     void compare_replicas();
     void end_of_epoch();
@@ -51,7 +54,7 @@ class TrainingRun {
     void write_trace();
     void write_summary(const std::string& status);
     [[nodiscard]] std::int64_t last_step() const;
-    [[nodiscard]] double epoch_now() const;
+    [[nodiscard]] double epoch_at(std::int64_t step) const;
 
     const PlannedJob& job_;
     comm::Communicator& comm_;

@@ -72,15 +72,15 @@ std::optional<NextBatch> TrainingSteps::look_ahead() {
     return NextBatch{host_batch(*next_), kind_of(next_->cursor())};
 }
 
-StepReport TrainingSteps::step(const Position& position, const StepWishes& wishes) {
+StepWished TrainingSteps::launch(const Position& position, const StepWishes& wishes) {
     const auto begin = Clock::now();
     comm_.set_state(Phase::data, "batch");
     if (wishes.data_delay > 0) std::this_thread::sleep_for(std::chrono::duration<double>(wishes.data_delay));
     const io::Batch batch =
         next_ ? std::move(*next_) : loader_->next(Deadline::in_seconds(job_.spec().deadline.data));
     next_.reset();
-    const double waited = std::chrono::duration<double>(Clock::now() - begin).count();
     StepInputs inputs;
+    inputs.data_wait = std::chrono::duration<double>(Clock::now() - begin).count();
     inputs.kind = kind_of(position.cursor);
     inputs.batch = host_batch(batch);
     inputs.step = position.step;
@@ -90,22 +90,28 @@ StepReport TrainingSteps::step(const Position& position, const StepWishes& wishe
     inputs.drill_delay = wishes.kernel_delay;
     inputs.deadline = Deadline::in_seconds(wishes.deadline);
     if (job_.device().asynchronous()) inputs.next = [this] { return look_ahead(); };
-    StepReport report = executor_.step(inputs);
-    if (job_.spec().precision.loss_scale.dynamic) scale_ = LossScale{report.loss_scale, report.good_in_a_row};
-    report.times.data_wait = waited;
-    report.times.total += waited;
+    return executor_.launch(inputs);
+}
+
+std::optional<StepReport> TrainingSteps::take_report() {
+    const std::optional<StepReport> report = executor_.take_report();
+    if (report && job_.spec().precision.loss_scale.dynamic)
+        scale_ = LossScale{report->loss_scale, report->good_in_a_row};
     return report;
 }
 
 bool TrainingSteps::advance(Position& position) const {
     ++position.step;
     ++position.cursor.step_in_epoch;
-    position.skipped = guard_.skipped();
-    position.scale = scale_;
     if (position.cursor.step_in_epoch < job_.plan().shards().steps_per_epoch()) return false;
     ++position.cursor.epoch;
     position.cursor.step_in_epoch = 0;
     return true;
+}
+
+void TrainingSteps::mark(Position& position) const {
+    position.skipped = guard_.skipped();
+    position.scale = scale_;
 }
 
 }  // namespace trireme::jobs

@@ -43,11 +43,18 @@ class TrainingSteps {
     /// Starts to read the training samples from `first` on.
     void open_data(const io::Cursor& first);
     void close_data();
-    /// The step at `position`: its batch, forward, backward, sums, update. Steps follow each other from where
-    /// the data was opened. Throws what the loader and the executor throw.
-    StepReport step(const Position& position, const StepWishes& wishes);
+    /// Launches the step at `position`: its batch, forward, backward, sums, update. Steps follow each other
+    /// from where the data was opened. On an asynchronous device its update may be under way afterwards; the
+    /// step before is over (Executor::launch). Throws what the loader and the executor throw.
+    StepWished launch(const Position& position, const StepWishes& wishes);
+    /// Waits until all that was launched is over.
+    void settle() { executor_.settle(); }
+    /// Of a step that is over, the oldest first and each once.
+    [[nodiscard]] std::optional<StepReport> take_report();
     /// Moves the position behind a step; true when that ended an epoch.
     bool advance(Position& position) const;
+    /// Counts and scales behind the last step whose report was taken.
+    void mark(Position& position) const;
 
   private:
     [[nodiscard]] StepKind kind_of(const io::Cursor& cursor) const;

@@ -16,21 +16,28 @@ OwnContender::OwnContender(std::string name, const PlannedJob& job, comm::Commun
     steps_.open_data(position_.cursor);
 }
 
-StepReport OwnContender::step() {
+void OwnContender::launch() {
     StepWishes wishes;
     wishes.deadline = job_.spec().deadline.step.value_or(step_deadline);
-    const StepReport report = steps_.step(position_, wishes);
+    (void)steps_.launch(position_, wishes);
     (void)steps_.advance(position_);
-    return report;
+}
+
+void OwnContender::step() {
+    launch();
+    steps_.settle();
+    while (steps_.take_report()) {
+    }
 }
 
 Turn OwnContender::take_turn(std::int64_t steps) {
-    (void)step();
+    step();
+    for (std::int64_t s = 0; s < steps; ++s) launch();
+    steps_.settle();
     Turn turn;
-    for (std::int64_t s = 0; s < steps; ++s) {
-        const StepReport report = step();
-        turn.seconds.push_back(report.times.total);
-        turn.times += report.times;
+    while (const std::optional<StepReport> report = steps_.take_report()) {
+        turn.seconds.push_back(report->times.total);
+        turn.times += report->times;
     }
     return turn;
 }
@@ -48,7 +55,7 @@ const OpTimes& OwnContender::time_instructions(std::int64_t steps) {
         // In an epoch of one short step there is no other.
         const bool counts = full || shards.steps_per_epoch() == 1;
         op_times_.record(counts);
-        (void)step();
+        step();
         op_times_.record(false);
         if (counts) ++timed;
     }

@@ -25,7 +25,9 @@ class OwnContender final : public Contender {
     [[nodiscard]] const OpTimes& time_instructions(std::int64_t steps);
 
   private:
-    StepReport step();
+    void launch();
+    /// A step from its launch to its end.
+    void step();
 
     std::string name_;
     const PlannedJob& job_;

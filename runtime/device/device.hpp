@@ -1,7 +1,7 @@
 // A device runs kernels in order on streams and owns memory. On CPU a stream runs each kernel at once, on the
 // calling thread with the device's kernel threads; on CUDA it is an asynchronous queue, and events order
-// queues among each other. The host waits for a queue in two ways only: it asks whether an event has passed,
-// or it synchronizes.
+// queues among each other. The host waits for a queue in two ways only: it asks for an event, or waits until
+// it has passed, or it synchronizes with the whole queue.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,8 @@ class Event {
     virtual ~Event() = default;
     /// True once all work before its last record has finished.
     [[nodiscard]] virtual bool done() = 0;
+    /// Returns when it has.
+    virtual void synchronize() = 0;
 };
 
 /// Work of a stream that was recorded once, to be launched again and again. Events and memory that it names

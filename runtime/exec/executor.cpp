@@ -75,6 +75,7 @@ void Executor::prepare_transfers() {
     const Bytes prediction = bytes_of(Elements((classes() + 1) * parts_.eval_batch), DType::f32);
     constexpr Bytes judged(sizeof(StepState));
     results_ = Region(parts_.device->staging(), std::max(prediction, judged));
+    committed_ = parts_.device->make_event();
 }
 
 void Executor::prepare_training() {
@@ -154,7 +155,7 @@ CompiledProgram& Executor::forward_program() {
     return *forward_;
 }
 
-StepReport Executor::step(const StepInputs& inputs) {
+StepWished Executor::launch(const StepInputs& inputs) {
     ensure(parts_.guard != nullptr, "an executor that trains has a guard");
     CompiledProgram& program = training_program(inputs.kind);
     ensure(inputs.batch.samples == program.program().samples(),
@@ -163,20 +164,42 @@ StepReport Executor::step(const StepInputs& inputs) {
     scope.inputs = &inputs;
     scope.batch = inputs.batch;
     scope.drill_delay = inputs.drill_delay;
+    scope.report.step = inputs.step;
     const auto begin = Clock::now();
+    if (transfers_) transfers_->take_other_half();
     scope.loaded = ahead_ && ahead_->x.data() == inputs.batch.x.data();
-    if (scope.loaded) transfers_->take_other_half();
     ahead_.reset();
     scope.captured = captured(inputs.kind);
     load(program, inputs.batch, inputs.step);
     give_orders(inputs);
     run(program, scope);
-    scope.report.times.total = seconds_between(begin, Clock::now());
-    return scope.report;
+    scope.report.times.data_wait = inputs.data_wait;
+    scope.report.times.total = inputs.data_wait + seconds_between(begin, Clock::now());
+    if (transfers_) {
+        under_way_ = scope.report;
+    } else {
+        finish(scope.report, scope.judged);
+    }
+    return scope.report.wished;
+}
+
+StepReport Executor::step(const StepInputs& inputs) {
+    ensure(!under_way_ && over_.empty(), "a single step follows none that is under way");
+    launch(inputs);
+    settle();
+    return take_report().value();
+}
+
+std::optional<StepReport> Executor::take_report() {
+    if (over_.empty()) return std::nullopt;
+    const StepReport oldest = over_.front();
+    over_.erase(over_.begin());
+    return oldest;
 }
 
 Executor::Prediction Executor::forward(const HostBatch& batch) {
     ensure(batch.samples <= parts_.eval_batch, "a forward batch is at most the planned one");
+    settle();
     CompiledProgram& program = forward_program();
     StepScope scope;
     scope.batch = batch;
@@ -221,8 +244,12 @@ void Executor::load(CompiledProgram& program, const HostBatch& batch, std::int64
 
 void Executor::run(CompiledProgram& program, StepScope& scope) {
     try {
-        if (scope.captured != nullptr) return replay(program, scope);
-        for (CompiledInstruction& instruction : program.instructions()) play(instruction, scope);
+        if (scope.captured != nullptr) {
+            replay(program, scope);
+        } else {
+            for (CompiledInstruction& instruction : program.instructions()) play(instruction, scope);
+        }
+        finish_samples(program);
     } catch (...) {
         if (transfers_) transfers_->finish_uploads();  // the batch goes with the exception
         throw;
@@ -230,6 +257,7 @@ void Executor::run(CompiledProgram& program, StepScope& scope) {
 }
 
 void Executor::play(CompiledInstruction& instruction, StepScope& scope) {
+    finish_step_before(instruction, scope);
     parts_.comm->set_state(scope.inputs != nullptr ? Phase::step : Phase::evaluate, instruction.text);
     const auto begin = Clock::now();
     wait_for(*instruction.source);
@@ -239,6 +267,15 @@ void Executor::play(CompiledInstruction& instruction, StepScope& scope) {
     if (double* column = column_of(instruction.source->action, scope.report.times))
         *column += seconds_between(begin, end);
     trace_span(instruction.text, begin, end);
+}
+
+/// The caller may give the memory of the batch back.
+void Executor::finish_samples(CompiledProgram& program) {
+    if (!transfers_) return;
+    for (const CompiledInstruction& instruction : program.instructions()) {
+        if (const auto* load = std::get_if<LoadMicrobatch>(&instruction.source->action))
+            transfers_->finish_samples(load->microbatch.value);
+    }
 }
 
 /// What kernels of an asynchronous device wait for; sums are waited for by OptimizerStep itself.
@@ -276,7 +313,7 @@ void Executor::upload_next(const StepScope& scope) {
     if (!next || next->batch.samples == 0) return;
     for (const CompiledInstruction& instruction : training_program(next->kind).instructions()) {
         if (std::holds_alternative<LoadMicrobatch>(instruction.source->action))
-            upload(instruction, next->batch, 1 - transfers_->half());
+            upload(instruction, next->batch, transfers_->other_half());
     }
     ahead_ = next->batch;
 }

@@ -46,6 +46,7 @@ struct StepInputs {
     StepKind kind = StepKind::full;
     HostBatch batch;
     std::int64_t step = 0;  ///< of the job, counted from 0: random numbers are keyed by it
+    double data_wait = 0;   ///< seconds that the batch was waited for: a part of the step's times
     double lr = 0;
     bool stop_wish = false;  ///< this rank was asked to save and end
     bool save_wish = false;  ///< this rank's clock asks for a checkpoint
@@ -79,9 +80,18 @@ class Executor {
   public:
     explicit Executor(const ExecutorParts& parts);
 
-    /// One training step of the job: forward, backward, sums, update; needs a guard. All ranks call it with
-    /// their samples of the same step. Where the loss or a gradient is not finite nothing changes, and the
-    /// guard decides whether the step is left out (StepReport::skipped) or NumericError is thrown.
+    /// Launches one training step of the job: forward, backward, sums, update; needs a guard. All ranks call
+    /// it with their samples of the same step, which the host may give back afterwards. An asynchronous
+    /// device may still be busy with the update when it returns, so that it finds the next step's launches
+    /// when it is done; the step before is over by then.
+    StepWished launch(const StepInputs& inputs);
+    /// Waits until what was launched is over. Where the loss or a gradient of a step is not finite nothing
+    /// changes in it, and the guard decides whether it is left out (StepReport::skipped) or NumericError is
+    /// thrown: here, or by the next `launch`, which changes nothing then.
+    void settle();
+    /// Of a step that is over, the oldest first and each once; none where there is none.
+    [[nodiscard]] std::optional<StepReport> take_report();
+    /// A step from its launch to its end. No other may be under way, nor its report be left.
     StepReport step(const StepInputs& inputs);
     /// Counts updates and moves the loss scale from here on: after a resume, before the next step.
     void restore(const StepState& state);
@@ -133,6 +143,7 @@ class Executor {
     void load(CompiledProgram& program, const HostBatch& batch, std::int64_t step);
     void upload(const CompiledInstruction& instruction, const HostBatch& batch, int half);
     void upload_next(const StepScope& scope);
+    void finish_samples(CompiledProgram& program);
     void wait_for(const Instruction& instruction);
     void signal(const Instruction& instruction);
     void give_orders(const StepInputs& inputs);
@@ -142,6 +153,10 @@ class Executor {
     void wait_for_sums(StepScope& scope);
     void commit(StepScope& scope);
     void update(StepScope& scope);
+    void finish_step_before(const CompiledInstruction& instruction, StepScope& scope);
+    double wait_for_commit();
+    void judge_under_way();
+    void finish(StepReport report, const StepState& judged);
     [[nodiscard]] StepState* judgement() { return reinterpret_cast<StepState*>(results_.data()); }
     void make_step_kernels();
     void prepare_transfers();
@@ -155,7 +170,10 @@ class Executor {
     std::optional<SumChoice> choice_;    ///< of an asynchronous device; it has the memory of gradients
     float* device_gradients_ = nullptr;  ///< where kernels write
     Region results_;  ///< what comes back from a device: how a step was judged, or a prediction
-    std::optional<HostBatch> ahead_;             ///< what lies in the other half, or is on its way there
+    std::optional<StepReport> under_way_;  ///< of the step whose commit was launched last; not judged yet
+    std::shared_ptr<Event> committed_;     ///< of an asynchronous device: behind that commit
+    std::vector<StepReport> over_;         ///< reports that nobody has taken yet
+    std::optional<HostBatch> ahead_;       ///< what lies in the other half, or is on its way there
     std::unique_ptr<StepKernels> step_kernels_;  ///< of an executor that trains
     std::unique_ptr<BucketSums> bucket_sums_;    ///< of the same; it uses the step's kernels
     std::optional<StepStreams> streams_;         ///< where launches are captured

@@ -1,6 +1,7 @@
-// The second half of a step: gradients leave, sums come back, the update is committed or thrown away.
+// The second half of a step: gradients leave, sums come back, the update is committed or thrown away; and the
+// end of a step, which on an asynchronous device comes while the next one is under way.
 #include <cmath>
-#include <cstring>
+#include <utility>
 
 #include "runtime/core/error.hpp"
 #include "runtime/exec/step_scope.hpp"
@@ -37,6 +38,7 @@ void Executor::clear_gradients() {
 
 void Executor::restore(const StepState& state) {
     ensure(step_kernels_ != nullptr, "an executor that trains has step kernels");
+    settle();
     step_kernels_->restore(state);
 }
 
@@ -82,26 +84,62 @@ void Executor::commit(StepScope& scope) {
 }
 
 void Executor::update(StepScope& scope) {
-    StepState judged;
-    parts_.state->change_on_device();
-    if (scope.captured != nullptr) {
-        stream_->launch(*scope.captured->update);
+    if (!transfers_) {
+        parts_.state->change_on_device(nullptr);
+        step_kernels_->commit(*stream_, &scope.judged);
     } else {
-        step_kernels_->commit(*stream_, transfers_ ? judgement() : &judged);
+        parts_.state->change_on_device(committed_);
+        if (scope.captured != nullptr) {
+            stream_->launch(*scope.captured->update);
+        } else {
+            step_kernels_->commit(*stream_, judgement());
+        }
+        stream_->record(*committed_);
     }
-    if (transfers_) {
-        stream_->synchronize();
-        std::memcpy(&judged, results_.data(), sizeof(judged));
-    }
-    StepReport& report = scope.report;
+    StepWished& wished = scope.report.wished;
+    wished.stop = (wishes_apart_ ? word(wishes_, StatusWord::stop) : scope.judged.stop_wishes) > 0;
+    wished.save = (wishes_apart_ ? word(wishes_, StatusWord::save) : scope.judged.save_wishes) > 0;
+}
+
+/// In front of what leaves the device, and of the next samples: a queue that is never empty computes
+/// meanwhile.
+void Executor::finish_step_before(const CompiledInstruction& instruction, StepScope& scope) {
+    const Action& action = instruction.source->action;
+    const bool due =
+        std::holds_alternative<ReduceBucket>(action) || std::holds_alternative<OptimizerStep>(action);
+    if (!due || !under_way_) return;
+    scope.report.times.compute += wait_for_commit();
+    judge_under_way();
+}
+
+void Executor::settle() {
+    if (!under_way_) return;
+    const double waited = wait_for_commit();
+    under_way_->times.compute += waited;
+    under_way_->times.total += waited;
+    judge_under_way();
+}
+
+/// Seconds that it took.
+double Executor::wait_for_commit() {
+    parts_.comm->set_state(Phase::step, step_before_label);
+    const auto begin = Clock::now();
+    committed_->synchronize();
+    const auto end = Clock::now();
+    trace_span(step_before_label, begin, end);
+    return seconds_between(begin, end);
+}
+
+void Executor::judge_under_way() { finish(*std::exchange(under_way_, std::nullopt), *judgement()); }
+
+void Executor::finish(StepReport report, const StepState& judged) {
     report.loss_sum = judged.loss_sum;
     report.samples = std::llround(judged.samples);
-    report.stop_wish = (wishes_apart_ ? word(wishes_, StatusWord::stop) : judged.stop_wishes) > 0;
-    report.save_wish = (wishes_apart_ ? word(wishes_, StatusWord::save) : judged.save_wishes) > 0;
     report.loss_scale = judged.loss_scale;
     report.good_in_a_row = judged.good_in_a_row;
     report.skipped =
         !parts_.guard->admit(judged.loss_finite != 0, judged.admitted != 0, judged.scale_fell != 0);
+    over_.push_back(report);
 }
 
 }  // namespace trireme

@@ -115,13 +115,15 @@ float* ModelState::device_params() const { return whole(params_.on_device()).dat
 float* ModelState::device_state(std::size_t k) const { return whole(states_.at(k).on_device()).data(); }
 float* ModelState::device_buffers() const { return whole(buffers_.on_device()).data(); }
 
-void ModelState::change_on_device() {
+void ModelState::change_on_device(std::shared_ptr<Event> changed) {
     ensure(!averaged_, "no update while the parameters hold their average");
     stale_ = stream_ != nullptr;
+    changed_ = std::move(changed);
 }
 
 void ModelState::fetch() const {
     if (!std::exchange(stale_, false)) return;
+    if (changed_ != nullptr) changed_->synchronize();
     for (const Arena* arena : arenas())
         stream_->copy(arena->host.data(), arena->device.data(), arena->host.size());
     stream_->synchronize();
@@ -180,7 +182,7 @@ Bytes ModelState::optimizer_bytes() const {
 }
 
 UpdateReport ModelState::apply(const UpdateScalars& scalars, std::span<const float> gradients) {
-    change_on_device();
+    change_on_device(nullptr);
     std::array<std::span<float>, 3> state;  // no optimizer has more; nothing is allocated in a step
     for (std::size_t k = 0; k < states_.size(); ++k) state[k] = whole(states_[k].on_device());
     return updater_.apply(scalars, whole(params_.on_device()), gradients,

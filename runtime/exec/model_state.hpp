@@ -73,9 +73,10 @@ class ModelState {
     [[nodiscard]] float* device_params() const;
     [[nodiscard]] float* device_state(std::size_t k) const;
     [[nodiscard]] float* device_buffers() const;
-    /// The values on the device are about to change.
-    void change_on_device();
-    /// Brings the host's copy up to date. Waits for the device.
+    /// The values on the device are about to change. `changed`: what is recorded behind the change, before
+    /// anybody fetches; null where the device is the host.
+    void change_on_device(std::shared_ptr<Event> changed);
+    /// Brings the host's copy up to date. Waits for the device, and for what changes the values there.
     void fetch() const;
     /// After the host's copy was written: carries all of it to the device.
     void send();
@@ -135,6 +136,7 @@ class ModelState {
     Updater updater_;
     Device* device_;
     std::unique_ptr<Stream> stream_;  ///< of an asynchronous device
+    std::shared_ptr<Event> changed_;  ///< behind the last change there
     Arena params_;
     Arena buffers_;
     std::vector<std::int64_t> buffer_offsets_;  ///< elements, by BufferId

@@ -46,6 +46,7 @@ class StepKernels {
     /// Device memory: what the gradient of a loss is multiplied by; null where that is 1 in every step.
     [[nodiscard]] virtual const float* loss_scale() const = 0;
 
+    /// Other steps may still be under way.
     virtual void begin(Stream& stream, const StepOrders& orders) = 0;
     /// Losses, samples and this rank's wishes as status words.
     virtual void record_loss(Stream& stream, const LossRecord& record) = 0;

@@ -46,13 +46,19 @@ struct StepTimes {
     }
 };
 
+/// What ranks wished in a step; the same on all of them.
+struct StepWished {
+    bool stop = false;  ///< a rank was asked to save and end
+    bool save = false;  ///< a rank's clock asks for a checkpoint
+};
+
 struct StepReport {
+    std::int64_t step = 0;     ///< StepInputs::step
     double loss_sum = 0;       ///< over the samples of all ranks
     std::int64_t samples = 0;  ///< of all ranks
     StepTimes times;
-    bool skipped = false;            ///< not finite, and thrown away: nothing has changed
-    bool stop_wish = false;          ///< a rank was asked to save and end; the same on all ranks
-    bool save_wish = false;          ///< a rank's clock asks for a checkpoint; the same on all ranks
+    bool skipped = false;  ///< not finite, and thrown away: nothing has changed
+    StepWished wished;
     float loss_scale = 1;            ///< of the next step
     std::int64_t good_in_a_row = 0;  ///< steps since the loss scale last changed
     [[nodiscard]] double loss() const { return samples > 0 ? loss_sum / static_cast<double>(samples) : 0; }

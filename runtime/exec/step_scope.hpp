@@ -14,12 +14,15 @@ using Clock = std::chrono::steady_clock;
     return std::chrono::duration<double>(end - begin).count();
 }
 
-/// What a replayed step calls its passes, in traces and verdicts.
+/// What a replayed step calls its passes, and what the wait for the step before is called, in traces and
+/// verdicts.
 inline constexpr std::string_view passes_label = "forward and backward";
+inline constexpr std::string_view step_before_label = "the step before";
 
 struct Executor::StepScope {
     const StepInputs* inputs = nullptr;  ///< null in forward programs
     StepReport report;
+    StepState judged;  ///< by a device that is the host
     HostBatch batch;
     std::size_t sums_started = 0;
     double drill_delay = 0;

@@ -17,7 +17,7 @@ Bytes bytes_of_streams(std::size_t count) {
 StepStreams::StepStreams(Device& device, std::uint64_t seed, std::size_t most)
     : seed_(seed),
       device_(device.memory(), bytes_of_streams(most)),
-      staged_(device.staging(), bytes_of_streams(most)) {}
+      staged_(device, bytes_of_streams(most)) {}
 
 void StepStreams::bind(CompiledProgram& program) {
     for (CompiledInstruction& instruction : program.instructions()) {
@@ -36,10 +36,11 @@ const std::uint64_t* StepStreams::place_of(const std::string& purpose) {
 }
 
 void StepStreams::send(Stream& stream, std::int64_t step) {
-    auto* staged = reinterpret_cast<std::uint64_t*>(staged_.data());
-    for (std::size_t i = 0; i < purposes_.size(); ++i)
-        staged[i] = RandomStream(seed_, purposes_[i], static_cast<std::uint64_t>(step)).key().stream;
-    if (!purposes_.empty()) stream.copy(device_.data(), staged_.data(), bytes_of_streams(purposes_.size()));
+    if (purposes_.empty()) return;
+    streams_.clear();
+    for (const std::string& purpose : purposes_)
+        streams_.push_back(RandomStream(seed_, purpose, static_cast<std::uint64_t>(step)).key().stream);
+    staged_.send(stream, device_.data(), std::as_bytes(std::span(streams_)));
 }
 
 }  // namespace trireme

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/exec/compiled_program.hpp"
+#include "runtime/exec/staged_turns.hpp"
 
 namespace trireme {
 
@@ -17,7 +18,7 @@ class StepStreams {
     StepStreams(Device& device, std::uint64_t seed, std::size_t most);
     /// Tells the program's launches where theirs lies.
     void bind(CompiledProgram& program);
-    /// Copies those of a step to the device, in stream order; none but the last may still be under way.
+    /// Copies those of a step to the device, in stream order. Those of other steps may still be under way.
     void send(Stream& stream, std::int64_t step);
 
   private:
@@ -26,7 +27,8 @@ class StepStreams {
     std::uint64_t seed_;
     std::vector<std::string> purposes_;
     Region device_;
-    Region staged_;
+    std::vector<std::uint64_t> streams_;  ///< by purpose, of the step that was sent last
+    StagedTurns staged_;
 };
 
 }  // namespace trireme

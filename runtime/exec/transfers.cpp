@@ -45,6 +45,8 @@ void DeviceTransfers::load(int half, int microbatch, const Piece& x, const Piece
 
 void DeviceTransfers::await_samples(int microbatch) { compute_.wait(at(at_hand().samples, microbatch)); }
 
+void DeviceTransfers::finish_samples(int microbatch) { at(at_hand().samples, microbatch).synchronize(); }
+
 void DeviceTransfers::finish_uploads() noexcept {
     try {
         batch_->synchronize();

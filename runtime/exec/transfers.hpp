@@ -10,9 +10,9 @@
 // Compute waits for samples and sums by events, downloads wait for gradients by events, and comm's progress
 // thread asks the download's event before it sums; the host itself waits for comm alone.
 //
-// Invariant: a buffer is written again only after its last reader. A step ends with the host waiting for the
-// commit, which comes after everything that the step moved; so what the step before read may be written while
-// this one computes.
+// Invariant: a buffer is written again only after its last reader. Before anything of a step leaves the
+// device, and before the next samples travel, the host waits for the commit of the step before, which comes
+// after everything that that step moved. So its half of the batch memory may be written from then on.
 #pragma once
 
 #include <array>
@@ -41,7 +41,9 @@ class DeviceTransfers {
     static constexpr int halves = 2;
     /// The half that the step at hand reads.
     [[nodiscard]] int half() const { return half_; }
-    void take_other_half() { half_ = 1 - half_; }
+    [[nodiscard]] int other_half() const { return 1 - half_; }
+    /// At the beginning of a step.
+    void take_other_half() { half_ = other_half(); }
     /// Where kernels find its batch.
     [[nodiscard]] const std::byte* x() const { return at_hand().x.data(); }
     [[nodiscard]] const std::byte* y() const { return at_hand().y.data(); }
@@ -55,6 +57,8 @@ class DeviceTransfers {
     /// them there.
     void load(int half, int microbatch, const Piece& x, const Piece& y);
     void await_samples(int microbatch);
+    /// Waits until the host's memory of these samples of the batch at hand has been read.
+    void finish_samples(int microbatch);
     /// Waits for what reads host memory of batches, as far as it can: before that memory goes.
     void finish_uploads() noexcept;
 

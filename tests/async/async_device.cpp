@@ -35,7 +35,7 @@ std::string_view verb(const Access& access) { return access.writes ? "write" : "
 }  // namespace
 
 Schedule::Schedule(std::uint64_t seed, Mutation mutation)
-    : dice_(seed, "asynchronous schedule"), mutation_(mutation) {}
+    : dice_(seed, "asynchronous schedule"), lazy_(seed % 4 == 3), mutation_(mutation) {}
 
 std::size_t Schedule::add_stream(int rank) {
     const std::lock_guard lock(mutex_);
@@ -137,7 +137,7 @@ void Schedule::launch(std::size_t stream, std::string name, std::vector<Access> 
     operation.accesses = std::move(accesses);
     operation.run = std::move(run);
     append(stream, std::move(operation));
-    run_some(below(4));
+    if (!lazy_) run_some(below(4));
 }
 
 std::size_t Schedule::mark(std::size_t stream) {
@@ -211,15 +211,24 @@ bool Schedule::ask(std::size_t operation) {
     return true;
 }
 
+void Schedule::run_or_yield(std::unique_lock<std::mutex>& lock) {
+    if (run_one()) return;
+    ensure(somebody_else_is_awaited(), "a stream waits for an event that nothing will record");
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+}
+
+void Schedule::finish(std::size_t operation) {
+    std::unique_lock lock(mutex_);
+    while (!operations_[operation]->done) run_or_yield(lock);
+    seen(*operations_[operation]);
+    forget_finished();
+}
+
 void Schedule::drain(std::size_t stream) {
     std::unique_lock lock(mutex_);
-    while (!queues_[stream].empty()) {
-        if (run_one()) continue;
-        ensure(somebody_else_is_awaited(), "a stream waits for an event that nothing will record");
-        lock.unlock();
-        std::this_thread::yield();
-        lock.lock();
-    }
+    while (!queues_[stream].empty()) run_or_yield(lock);
     join(hosts_[std::this_thread::get_id()], ends_[stream]);
     forget_finished();
 }
@@ -313,6 +322,8 @@ Findings Schedule::findings() {
 }
 
 bool AsyncEvent::done() { return schedule_->ask(at()); }
+
+void AsyncEvent::synchronize() { schedule_->finish(at()); }
 
 std::size_t AsyncEvent::at() const {
     ensure(at_.has_value(), "an event is recorded before somebody waits for it");

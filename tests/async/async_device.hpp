@@ -82,6 +82,8 @@ class Schedule {
     void wait(std::size_t stream, std::size_t operation);
     /// Runs some operations, maybe; true when `operation` has run.
     [[nodiscard]] bool ask(std::size_t operation);
+    /// Runs operations until this one has run.
+    void finish(std::size_t operation);
     void drain(std::size_t stream);
     /// What the calling thread knows to have finished, and what it learns from somebody who told it.
     [[nodiscard]] Clock knowledge();
@@ -109,6 +111,7 @@ class Schedule {
     void judge_waits(std::size_t stream);
     void run_some(std::uint64_t most);
     bool run_one();
+    void run_or_yield(std::unique_lock<std::mutex>& lock);
     bool somebody_else_is_awaited() const;
     [[nodiscard]] std::uint64_t below(std::uint64_t bound) { return dice_.below(rolls_++, bound); }
     void seen(const Operation& operation);
@@ -118,6 +121,7 @@ class Schedule {
     std::mutex mutex_;
     RandomStream dice_;
     std::uint64_t rolls_ = 0;
+    bool lazy_;  ///< launches alone move nothing: the device is as far behind as the host lets it be
     Mutation mutation_;
     std::vector<std::unique_ptr<Operation>> operations_;
     std::vector<std::vector<std::size_t>> queues_;  ///< operations of each stream that have not run yet
@@ -159,6 +163,7 @@ class AsyncEvent final : public Event {
   public:
     explicit AsyncEvent(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
     [[nodiscard]] bool done() override;
+    void synchronize() override;
     void point_at(std::size_t operation) { at_ = operation; }
     /// Throws InternalError where it was never recorded: a device would not wait at all.
     [[nodiscard]] std::size_t at() const;

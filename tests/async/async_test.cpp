@@ -3,6 +3,7 @@
 // at once; no two accesses are unordered; and every wait is missed when it is left out, unless others imply
 // it.
 #include "tests/async/async_training.hpp"
+#include "tests/unit/runtime/stepper.hpp"
 
 namespace trireme::async {
 namespace {
@@ -48,6 +49,8 @@ TEST_F(Async, BatchesThatAreNotThereAhead) {
     RunSetup setup = convnet();
     setup.ahead = false;
     expect_the_same(setup, 50);
+    setup.ranks = 1;  // no sums, for which the host would wait
+    expect_the_same(setup, 50);
 }
 
 /// Over the short last steps of two epochs: a kind of its own, captured in the second.
@@ -70,6 +73,32 @@ TEST_F(Async, StepsThatAreLeftOut) {
     setup.nan = NanPolicy::skip;
     setup.spoilt_step = 2;
     expect_the_same(setup, 50);
+}
+
+/// While it may still be busy with the step.
+TEST_F(Async, TheBatchMayGoBehindItsLaunch) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        Ranks ranks(1, seed, {});
+        test::Stepper stepper(test::tiny_convnet_fused(), ranks.backend(0), 1, 2);
+        stepper.launch();
+        stepper.spoil();
+        EXPECT_NO_THROW(stepper.executor().settle()) << "seed " << seed;
+    }
+}
+
+/// The error comes with the next launch, and neither changes anything.
+TEST_F(Async, AStepThatIsNotFiniteEndsTheNextLaunch) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        Ranks ranks(1, seed, {});
+        test::Stepper stepper(test::tiny_convnet_fused(), ranks.backend(0), 1, 2);
+        stepper.step();
+        const std::string before = stepper.state().state_sha256("");
+        stepper.spoil();
+        stepper.launch();
+        EXPECT_THROW(stepper.launch(), NumericError);
+        EXPECT_EQ(stepper.state().state_sha256(""), before);
+        EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
+    }
 }
 
 /// What an executor that only evaluates says of four samples, at the second of two batches.
@@ -182,8 +211,12 @@ TEST_F(Async, UnwindingWaitsForWhatIsInFlight) {
 
 /// Leaves out one wait after the other.
 TEST_F(Async, EveryWaitIsMissedOrImplied) {
-    expect_waits_are_missed(convnet(),
-                            [](const RunSetup& setup, Ranks& ranks) { return asynchronous(setup, ranks); });
+    RunSetup setup = convnet();
+    for (const bool keeps_going : {false, true}) {
+        setup.keeps_going = keeps_going;
+        expect_waits_are_missed(setup,
+                                [](const RunSetup& one, Ranks& ranks) { return asynchronous(one, ranks); });
+    }
 }
 
 }  // namespace

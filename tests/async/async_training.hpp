@@ -1,6 +1,7 @@
 // Training on asynchronous devices: their ranks, and what runs on them is compared by.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <set>
 #include <string>
@@ -79,12 +80,22 @@ class Async : public TrainingTest {
         setup.backend = [&](int rank) { return ranks.backend(rank); };
         return traces(run(setup));
     }
-    static void expect_the_same(const RunSetup& setup, std::uint64_t seeds) {
-        const std::vector<std::string> wanted = plain(setup);
+    /// With a wait behind each step, and as in a job, where a step is launched while the one before it is
+    /// under way.
+    static std::array<std::vector<std::string>, 2> plain_both_ways(RunSetup setup) {
+        setup.keeps_going = false;
+        std::vector<std::string> resting = plain(setup);
+        setup.keeps_going = true;
+        return {std::move(resting), plain(setup)};
+    }
+    /// Every other seed keeps going.
+    static void expect_the_same(RunSetup setup, std::uint64_t seeds) {
+        const auto wanted = plain_both_ways(setup);
         std::int64_t operations = 0;
         for (std::uint64_t seed = 0; seed < seeds && !HasFailure(); ++seed) {
             Ranks ranks(setup.ranks, seed, {});
-            EXPECT_EQ(asynchronous(setup, ranks), wanted) << "seed " << seed;
+            setup.keeps_going = seed % 2 == 1;
+            EXPECT_EQ(asynchronous(setup, ranks), wanted[seed % 2]) << "seed " << seed;
             EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
             EXPECT_EQ(ranks.pinned(0), 0);
             // Passes and update of every step but the first of its kind; none of these runs meets an epoch's

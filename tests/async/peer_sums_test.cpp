@@ -29,12 +29,13 @@ class DeviceSums : public Async {
     }
 
     static void expect_the_bits_of_the_host(RunSetup setup, SumPath path, std::uint64_t seeds) {
-        const std::vector<std::string> wanted = plain(setup);
+        const auto wanted = plain_both_ways(setup);
         setup.path = path;
         std::int64_t operations = 0;
         for (std::uint64_t seed = 0; seed < seeds && !HasFailure(); ++seed) {
             Ranks ranks(setup.ranks, seed, {}, /*together=*/true);
-            EXPECT_EQ(trained(setup, ranks), wanted) << "seed " << seed;
+            setup.keeps_going = seed % 2 == 1;
+            EXPECT_EQ(trained(setup, ranks), wanted[seed % 2]) << "seed " << seed;
             EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
             EXPECT_EQ(ranks.pinned(0), 0);
             operations += ranks.findings(0).operations;
@@ -99,9 +100,12 @@ TEST_F(DeviceSums, ByALibraryOfTheDevice) {
 TEST_F(DeviceSums, EveryWaitIsMissedOrImplied) {
     RunSetup setup = convnet();
     setup.path = SumPath::ipc;
-    expect_waits_are_missed(
-        setup, [](const RunSetup& one, Ranks& ranks) { return trained(one, ranks); },
-        /*together=*/true);
+    for (const bool keeps_going : {false, true}) {
+        setup.keeps_going = keeps_going;
+        expect_waits_are_missed(
+            setup, [](const RunSetup& one, Ranks& ranks) { return trained(one, ranks); },
+            /*together=*/true);
+    }
 }
 
 /// All ways that the double of each has; the bits do not depend on which one is taken.

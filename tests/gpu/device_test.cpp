@@ -76,6 +76,23 @@ TEST_F(GpuDevice, EventsOrderStreams) {
     }
 }
 
+/// The host waits for an event, and for nothing behind it.
+TEST_F(GpuDevice, TheHostWaitsForAnEvent) {
+    const Region there(device_->memory(), some);
+    const Region out(device_->staging(), some);
+    const Region back(device_->staging(), some);
+    const auto stream = device_->make_stream();
+    const auto arrived = device_->make_event();
+    for (std::int32_t round = 1; round <= 20; ++round) {
+        for (std::int32_t& number : numbers(out)) number = round;
+        stream->copy(there.data(), out.data(), some);
+        stream->copy(back.data(), there.data(), some);
+        stream->record(*arrived);
+        arrived->synchronize();
+        EXPECT_THAT(numbers(back), Each(round));
+    }
+}
+
 /// One stream's copies, captured once and replayed, between those of two others: in every launch the graph
 /// waits for what was recorded in front of it, and what waits for its event finds what it wrote.
 TEST_F(GpuDevice, GraphsAreJoinedByEvents) {
@@ -111,6 +128,7 @@ TEST_F(GpuDevice, AnEventThatNobodyRecordedIsAMistake) {
     const auto event = device_->make_event();
     EXPECT_THROW(stream->wait(*event), InternalError);
     EXPECT_THROW((void)event->done(), InternalError);
+    EXPECT_THROW(event->synchronize(), InternalError);
 }
 
 TEST_F(GpuDevice, HostMemoryOfOthersCanBePinned) {

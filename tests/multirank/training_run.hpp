@@ -66,6 +66,8 @@ struct RunSetup {
     std::int64_t spoilt_step = -1;
     bool capture = true;  ///< steps are replayed where the device can
     bool ahead = true;    ///< a step's samples are given while the one before it computes
+    /// Steps follow each other without a wait, as in a job; the state is looked at behind the last one alone.
+    bool keeps_going = false;
     /// A back end of the test's own for a rank; empty: that of `device`.
     std::function<Backend(int rank)> backend = {};
     /// Ranks over transports of the test's own; empty: those of threads.
@@ -194,27 +196,38 @@ class TrainingTest : public testing::Test {
             inputs.deadline = Deadline::in_seconds(60);
             inputs.save_wish = s == 1 && comm.rank() == setup.wisher;
             inputs.stop_wish = s == 2 && comm.rank() == setup.wisher;
-            const StepReport report = executor.step(inputs);
+            const StepWished wished = executor.launch(inputs);
+            const bool rests = !setup.keeps_going || s + 1 == setup.steps;
+            // Whoever reads the state need not have settled.
+            const std::string hash = rests && comm.rank() == 0 ? state.state_sha256("") : "";
+            if (rests) executor.settle();
             const std::lock_guard lock(mutex);
+            while (const std::optional<StepReport> report = executor.take_report()) {
+                if (comm.rank() == 0) keep(*report, steps[static_cast<std::size_t>(report->step)]);
+            }
             StepRecord& record = steps[static_cast<std::size_t>(s)];
-            record.told_to_save += report.save_wish ? 1 : 0;
-            record.told_to_stop += report.stop_wish ? 1 : 0;
+            record.told_to_save += wished.save ? 1 : 0;
+            record.told_to_stop += wished.stop ? 1 : 0;
             record.ids.insert(record.ids.end(), batch.sample_ids().begin(), batch.sample_ids().end());
             record.x.insert(record.x.end(), batch.x().begin(), batch.x().end());
             record.y.insert(record.y.end(), batch.y().begin(), batch.y().end());
             if (comm.rank() != 0) continue;
             record.gradients.assign(executor.gradients().begin(), executor.gradients().end());
-            record.skipped = report.skipped;
-            record.loss_scale = report.loss_scale;
-            record.loss_sum = report.loss_sum;
-            record.samples = report.samples;
-            record.state_sha256 = state.state_sha256("");
+            record.state_sha256 = hash;
+            if (!rests) continue;
             for (layers::BufferId b = 0; b < std::min<int>(2, static_cast<int>(graph.buffers().size()));
                  ++b) {
                 record.running.insert(record.running.end(), state.buffer(b).begin(), state.buffer(b).end());
             }
         }
         comm.finish(Deadline::in_seconds(60));
+    }
+
+    static void keep(const StepReport& report, StepRecord& record) {
+        record.skipped = report.skipped;
+        record.loss_scale = report.loss_scale;
+        record.loss_sum = report.loss_sum;
+        record.samples = report.samples;
     }
 
     /// The gradient arena of one fp64 pass over these samples, at the initial weights.

@@ -13,6 +13,7 @@ namespace trireme {
 class CpuEvent final : public Event {
   public:
     [[nodiscard]] bool done() override { return true; }
+    void synchronize() override {}
 };
 
 class CpuStream : public Stream {

@@ -28,6 +28,12 @@ bool CudaEvent::done() {
     return true;
 }
 
+void CudaEvent::synchronize() {
+    ensure(recorded_, "an event that is waited for was recorded");
+    cuda::check(cudaSetDevice(device_), "choosing a device");
+    cuda::check(cudaEventSynchronize(event_), "running the work before an event");
+}
+
 CudaGraph::CudaGraph(cudaGraph_t recorded) {
     const cudaError_t status = cudaGraphInstantiate(&executable_, recorded, 0);
     static_cast<void>(cudaGraphDestroy(recorded));

@@ -19,6 +19,7 @@ class CudaEvent final : public Event {
 
     /// Throws DeviceError when work before it failed.
     [[nodiscard]] bool done() override;
+    void synchronize() override;
     [[nodiscard]] cudaEvent_t native() const { return event_; }
 
   private:

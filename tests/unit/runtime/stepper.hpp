@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.hpp"
@@ -21,8 +22,11 @@ class Stepper {
 
     Stepper(const layers::ModelGraph& graph, const std::string& device, int threads,
             std::int64_t microbatches, const LossScaling& loss_scaling = {})
+        : Stepper(graph, make_backend(device, threads), threads, microbatches, loss_scaling) {}
+    Stepper(const layers::ModelGraph& graph, Backend backend, int threads, std::int64_t microbatches,
+            const LossScaling& loss_scaling = {})
         : graph_(graph),
-          backend_(make_backend(device, threads)),
+          backend_(std::move(backend)),
           selection_(graph_, backend_.providers, SelectionOptions{.threads = threads}),
           plan_(selection_, {.data = 1, .batch = batch, .microbatches = microbatches}, 1, std::nullopt),
           state_(graph_, plan_.buckets(), optimizer_, *backend_.device),
@@ -38,6 +42,7 @@ class Stepper {
         parts.plan = &plan_;
         parts.state = &state_;
         parts.device = backend_.device.get();
+        parts.step_kernels = backend_.step_kernels;
         parts.comm = world_.front().get();
         parts.guard = &guard_;
         parts.loss_scaling = loss_scaling;
@@ -46,6 +51,11 @@ class Stepper {
     ~Stepper() { world_.front()->finish(Deadline::in_seconds(60)); }
 
     StepReport step() {
+        launch();
+        executor_->settle();
+        return executor_->take_report().value();
+    }
+    void launch() {
         StepInputs inputs;
         const bool symbols = graph_.tensor(graph_.input()).dtype == DType::i32;
         inputs.batch = {symbols ? std::as_bytes(std::span(symbols_)) : std::as_bytes(std::span(x_)),
@@ -53,7 +63,7 @@ class Stepper {
         inputs.step = steps_++;
         inputs.lr = 0.01;
         inputs.deadline = Deadline::in_seconds(60);
-        return executor_->step(inputs);
+        (void)executor_->launch(inputs);
     }
     /// From here on each step has an image with a value that is no number.
     void spoil() { x_[0] = std::numeric_limits<float>::quiet_NaN(); }

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/exec/staged_turns.hpp"
 #include "runtime/exec/step_kernels.hpp"
 #include "runtime/kernels/cuda/nodes/step.hpp"
 
@@ -25,8 +26,7 @@ class DeviceStepKernels final : public StepKernels {
           norms_(parts.device->memory(), bytes_for<RunningNorm>(parts.norms.size())),
           orders_(parts.device->memory(), bytes_for<StepOrders>(1)),
           state_(parts.device->memory(), bytes_for<StepState>(1)),
-          staged_orders_(parts.device->staging(), bytes_for<StepOrders>(1)),
-          orders_sent_(parts.device->make_event()) {
+          staged_orders_(*parts.device, bytes_for<StepOrders>(1)) {
         send(tables_, plan_.image());
         send(norms_, std::as_bytes(std::span(parts_.norms)));
         restore(initial_state(parts_.scaling));
@@ -37,13 +37,8 @@ class DeviceStepKernels final : public StepKernels {
         return parts_.scaling.scales() ? &state()->loss_scale : nullptr;
     }
 
-    /// Another step's orders may still be on their way: their memory is written again once they have left.
     void begin(Stream& stream, const StepOrders& orders) override {
-        if (orders_under_way_ && !orders_sent_->done()) stream.synchronize();
-        std::memcpy(staged_orders_.data(), &orders, sizeof(orders));
-        stream.copy(orders_.data(), staged_orders_.data(), orders_.size());
-        stream.record(*orders_sent_);
-        orders_under_way_ = true;
+        staged_orders_.send(stream, orders_.data(), std::as_bytes(std::span(&orders, 1)));
     }
     void record_loss(Stream& stream, const LossRecord& r) override {
         Launches::record_loss(stream, {r.losses, r.samples, r.add, orders(), r.status});
@@ -112,9 +107,7 @@ class DeviceStepKernels final : public StepKernels {
     Region norms_;
     Region orders_;
     Region state_;
-    Region staged_orders_;
-    std::unique_ptr<Event> orders_sent_;
-    bool orders_under_way_ = false;
+    StagedTurns staged_orders_;
 };
 
 }  // namespace trireme::cuda
