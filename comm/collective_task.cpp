@@ -149,6 +149,7 @@ bool CollectiveTask::post_receives() {
         const Step& step = (*steps_)[next_receive_];
         if (!receives(step.verb)) continue;
         if (receives_.size() >= stream_depth) return posted;
+        // What is still on its way would overwrite a message that has landed.
         if (lands(step.verb) && !arrived(range_of(step))) return posted;
         // A range that is still in use will be free by the time its step is reached, but for sends that may
         // be waiting for this very receive: at that point it goes through a slot.

@@ -92,6 +92,16 @@ void Schedule::learn(const Clock& clock) {
     join(hosts_[std::this_thread::get_id()], clock);
 }
 
+/// What an event stands for that points at `mark`: the work in front of it, on its stream; null if there is
+/// none.
+const Operation* Schedule::work_before(std::size_t mark) const {
+    for (std::size_t i = mark; i-- > 0;) {
+        const Operation& operation = *operations_[i];
+        if (operation.stream == operations_[mark]->stream && !operation.name.empty()) return &operation;
+    }
+    return nullptr;
+}
+
 /// Which of the waits in front of an operation say nothing that the queue, the host and the others do not.
 void Schedule::judge_waits(std::size_t stream) {
     const Pending pending = std::exchange(pending_[stream], {});
@@ -101,7 +111,8 @@ void Schedule::judge_waits(std::size_t stream) {
         for (const auto& [other, operation] : pending.waits) {
             if (other != number) join(without, operations_[operation]->clock);
         }
-        if (knows(without, *operations_[awaited])) findings_.implied[number] = findings_.waited[number];
+        const Operation* work = work_before(awaited);
+        if (work == nullptr || knows(without, *work)) findings_.implied[number] = findings_.waited[number];
     }
 }
 
@@ -145,15 +156,9 @@ void Schedule::wait(std::size_t stream, std::size_t operation) {
         return;
     }
     const std::int64_t number = findings_.waits++;
-    const Operation& awaited = *operations_[operation];
-    // What the event stands for is the operation in front of it, on its stream.
-    std::string before = "nothing";
-    for (std::size_t i = 0; i < operation; ++i) {
-        if (operations_[i] != nullptr && operations_[i]->stream == awaited.stream &&
-            !operations_[i]->name.empty())
-            before = operations_[i]->name;
-    }
-    findings_.waited[number] = fmt::format("stream {} waits for {}", stream, before);
+    const Operation* work = work_before(operation);
+    findings_.waited[number] =
+        fmt::format("stream {} waits for {}", stream, work == nullptr ? "nothing" : work->name);
     if (pending_[stream].waits.empty()) pending_[stream].before = ends_[stream];
     pending_[stream].waits.emplace_back(number, operation);
     if (mutation_.left_out_wait == number) return;

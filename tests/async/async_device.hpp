@@ -106,6 +106,7 @@ class Schedule {
     void keep(Operation operation);
     void compare(const Operation& operation);
     void judge_waits(std::size_t stream);
+    [[nodiscard]] const Operation* work_before(std::size_t mark) const;
     void run_some(std::uint64_t most);
     bool run_one();
     bool somebody_else_is_awaited() const;
