@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "comm/halving_doubling.hpp"
 #include "comm/peer_messages.hpp"
 #include "comm/ring.hpp"
 #include "comm/select.hpp"
@@ -41,7 +40,9 @@ int CollectiveTable::open_lane(LaneSetup setup) {
 
 void CollectiveTable::close_lane(int lane) {
     cancel_where([&](const Open& open) { return lane_number(open) == lane; });
-    lanes_.at(static_cast<std::size_t>(lane)).reset();
+    std::unique_ptr<Lane>& closed = lanes_.at(static_cast<std::size_t>(lane));
+    closed->ops->drain();  // results of sums that are done may still be on their way back
+    closed.reset();
 }
 
 void CollectiveTable::admit(std::shared_ptr<Ticket::State> ticket) {
@@ -99,7 +100,8 @@ void CollectiveTable::begin(Open& open) {
     open.task = std::move(lane.spare_tasks.back());
     lane.spare_tasks.pop_back();
     open.began = std::chrono::steady_clock::now();
-    open.task->start(std::move(steps), group_, tag.pack(), open.ticket->what.data, open.ticket->what.dtype);
+    const Collective& what = open.ticket->what;
+    open.task->start(std::move(steps), group_, tag.pack(), what.data, what.dtype, what.place.staged.get());
 }
 
 void CollectiveTable::finish(std::size_t position) {
@@ -177,6 +179,7 @@ std::string CollectiveTable::str() const {
 
 std::shared_ptr<const StepList> CollectiveTable::steps_of(const Open& open) {
     const Fingerprint& print = open.fingerprint;
+    if (const auto& staged = open.ticket->what.place.staged) return staged->steps();
     // The pieces of an all-gather are seldom the same twice.
     if (print.op == Op::canonical_all_reduce) return open.ticket->what.steps;
     const std::int64_t segment_bytes = lane_of(open).segment_bytes;
@@ -195,9 +198,7 @@ StepList CollectiveTable::make_steps(const Open& open, std::int64_t segment_byte
     const std::int64_t segment = segment_bytes / size_of(print.dtype);
     switch (print.op) {
         case Op::all_reduce:
-            return print.algorithm == Algorithm::ring
-                       ? ring_all_reduce(group_.size(), group_.index(), print.count, segment)
-                       : halving_doubling_all_reduce(group_.size(), group_.index(), print.count, segment);
+            return all_reduce_steps(print.algorithm, group_.size(), group_.index(), print.count, segment);
         case Op::broadcast:
             return binomial_broadcast(group_.size(), group_.index(), print.root, print.count, segment);
         case Op::all_gather:

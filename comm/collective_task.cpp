@@ -7,29 +7,22 @@
 namespace trireme::comm {
 namespace {
 
-bool overlap(const Step& a, const Step& b) {
-    return a.offset < b.offset + b.count && b.offset < a.offset + a.count;
-}
-
-/// The second operand of an addition, as a range to compare with.
-Step source_of(const Step& addition) {
-    Step source = addition;
-    source.offset = addition.source;
-    return source;
-}
+bool overlap(IndexRange a, IndexRange b) { return a.begin < b.end && b.begin < a.end; }
 
 }  // namespace
 
 CollectiveTask::~CollectiveTask() { cancel(); }
 
 void CollectiveTask::start(std::shared_ptr<const StepList> steps, const Group& group, int tag,
-                           std::byte* data, DType dtype) {
+                           std::byte* data, DType dtype, StagedBuffer* staged) {
     ensure(done(), "a collective task is started when it is idle");
     steps_ = std::move(steps);
     group_ = &group;
     tag_ = tag;
     data_ = data;
     dtype_ = dtype;
+    staged_ = staged;
+    told_ = 0;
     next_ = 0;
     next_receive_ = 0;
     block_ = staging_.take_block();
@@ -44,6 +37,7 @@ bool CollectiveTask::advance() {
         again = reap_work();
         again = post_receives() || again;
         again = execute_next() || again;
+        tell_settled();
         moved = moved || again;
     }
     if (next_ == steps_->size() && work_.empty() && sends_.empty()) {
@@ -59,7 +53,7 @@ void CollectiveTask::cancel() {
         if (!r.arrived) messages_.cancel(r.request);
     }
     for (const UnfinishedSend& s : sends_) messages_.cancel(s.request);
-    if (!work_.empty()) ops_.drain();
+    if (!work_.empty() || staged_ != nullptr) ops_.drain();
     finish();
 }
 
@@ -67,6 +61,7 @@ void CollectiveTask::finish() {
     receives_.clear();
     sends_.clear();
     work_.clear();
+    staged_ = nullptr;
     staging_.give_back(block_);
     block_ = nullptr;
     steps_.reset();
@@ -79,7 +74,8 @@ std::vector<int> CollectiveTask::waits_for() const {
         const int rank = group_->world_rank(member);
         if (std::find(peers.begin(), peers.end(), rank) == peers.end()) peers.push_back(rank);
     };
-    if (next_ < steps_->size() && receives((*steps_)[next_].verb)) add((*steps_)[next_].from);
+    const bool has_come = !receives_.empty() && receives_.front().step == next_ && receives_.front().arrived;
+    if (next_ < steps_->size() && receives((*steps_)[next_].verb) && !has_come) add((*steps_)[next_].from);
     for (const UnfinishedSend& s : sends_) add((*steps_)[s.step].to);
     return peers;
 }
@@ -92,14 +88,15 @@ std::size_t CollectiveTask::bytes_of_step(const Step& step) const {
     return static_cast<std::size_t>(step.count * size_of(dtype_));
 }
 
+bool CollectiveTask::arrived(IndexRange range) const { return staged_ == nullptr || staged_->arrived(range); }
+
 /// By a send that is under way, or by one that follows work which is.
-bool CollectiveTask::read_by_send(const Step& step) const {
+bool CollectiveTask::read_by_send(IndexRange range) const {
+    const auto overlaps = [&](std::size_t step) { return overlap(range_of((*steps_)[step]), range); };
     return std::any_of(sends_.begin(), sends_.end(),
-                       [&](const UnfinishedSend& s) {
-                           return s.slot == no_slot && overlap((*steps_)[s.step], step);
-                       }) ||
+                       [&](const UnfinishedSend& s) { return s.slot == no_slot && overlaps(s.step); }) ||
            std::any_of(work_.begin(), work_.end(), [&](const Work& w) {
-               return !w.sends_slot && sends((*steps_)[w.step].verb) && overlap((*steps_)[w.step], step);
+               return !w.sends_slot && sends((*steps_)[w.step].verb) && overlaps(w.step);
            });
 }
 
@@ -108,9 +105,9 @@ std::size_t CollectiveTask::first_unfinished() const { return work_.empty() ? ne
 
 /// True when steps that are not finished yet, or unfinished sends, still need the range of `step`.
 bool CollectiveTask::touched_before(std::size_t step) const {
-    const Step& wanted = (*steps_)[step];
+    const IndexRange wanted = range_of((*steps_)[step]);
     for (std::size_t i = first_unfinished(); i < step; ++i) {
-        if (overlap((*steps_)[i], wanted)) return true;
+        if (overlap(range_of((*steps_)[i]), wanted)) return true;
         if ((*steps_)[i].verb == Verb::add && overlap(source_of((*steps_)[i]), wanted)) return true;
     }
     return read_by_send(wanted);
@@ -152,6 +149,8 @@ bool CollectiveTask::post_receives() {
         const Step& step = (*steps_)[next_receive_];
         if (!receives(step.verb)) continue;
         if (receives_.size() >= stream_depth) return posted;
+        // What is still on its way would overwrite a message that has landed.
+        if (lands(step.verb) && !arrived(range_of(step))) return posted;
         // A range that is still in use will be free by the time its step is reached, but for sends that may
         // be waiting for this very receive: at that point it goes through a slot.
         const bool direct = lands(step.verb) && !touched_before(next_receive_);
@@ -177,7 +176,8 @@ bool CollectiveTask::execute_next() {
     if (next_ == steps_->size()) return false;
     const Step& step = (*steps_)[next_];
     if (step.verb == Verb::add) {
-        if (read_by_send(step)) return reap_sends();
+        if (!arrived(range_of(step)) || !arrived(source_of(step))) return false;
+        if (read_by_send(range_of(step))) return reap_sends();
         ops_.add(place_of(step), data_ + step.source * size_of(dtype_), step.count, dtype_);
         add_work(no_slot, false);
         ++next_;
@@ -185,7 +185,7 @@ bool CollectiveTask::execute_next() {
     }
     if (!receives(step.verb)) {
         // Work in front of it may write what it sends, and has sends of its own that come first.
-        if (!work_.empty()) return false;
+        if (!work_.empty() || !arrived(range_of(step))) return false;
         post_send(next_, no_slot);
         ++next_;
         return true;
@@ -199,7 +199,8 @@ bool CollectiveTask::execute_next() {
 bool CollectiveTask::execute_received(PostedReceive receive) {
     const Step& step = (*steps_)[next_];
     const int slot = receive.slot;
-    if (stores(step.verb) && slot != no_slot && read_by_send(step)) return reap_sends();
+    if (!arrived(range_of(step))) return false;
+    if (stores(step.verb) && slot != no_slot && read_by_send(range_of(step))) return reap_sends();
     const bool passes_on = step.verb == Verb::recv_reduce_send;
     if (passes_on && sums_under_way() >= stream_depth) return reap_sends();
 
@@ -214,6 +215,14 @@ bool CollectiveTask::execute_received(PostedReceive receive) {
     if (slot != no_slot || sends(step.verb)) add_work(slot, passes_on);
     ++next_;
     return true;
+}
+
+/// In list order, and only once a step's work has been done.
+void CollectiveTask::tell_settled() {
+    if (staged_ == nullptr) return;
+    const std::vector<FinalStore>& stores = staged_->final_stores();
+    for (; told_ < stores.size() && stores[told_].step < first_unfinished(); ++told_)
+        staged_->settled(stores[told_].range);
 }
 
 void CollectiveTask::add_work(int slot, bool sends_slot) {

@@ -12,6 +12,9 @@
 // What a step adds or copies may run behind the host (MemoryOps): it is *work* until its mark has passed.
 // Work is done in order, so steps go on behind it; only what a message touches waits for it. After a task's
 // first use its vectors keep their capacity: a running job allocates nothing a step.
+//
+// Where the buffer is staged (staged_buffer.hpp) a step, and a message that lands in the buffer, also waits
+// for what it touches to arrive. Messages that go to a slot do not.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +24,7 @@
 #include <vector>
 
 #include "comm/group.hpp"
+#include "comm/staged_buffer.hpp"
 #include "comm/staging.hpp"
 #include "comm/step_list.hpp"
 #include "comm/transport.hpp"
@@ -41,13 +45,14 @@ class CollectiveTask {
     CollectiveTask(const CollectiveTask&) = delete;
     CollectiveTask& operator=(const CollectiveTask&) = delete;
 
-    /// Begins with a list; the task must be done or new. `data` is my buffer and stays until `done`.
+    /// Begins with a list; the task must be done or new. `data` is my buffer and stays until `done`, as does
+    /// `staged`, which is given where its elements come and go in pieces.
     void start(std::shared_ptr<const StepList> steps, const Group& group, int tag, std::byte* data,
-               DType dtype);
+               DType dtype, StagedBuffer* staged = nullptr);
     /// Moves on as far as it goes without waiting; true when anything moved. Throws what the transport does.
     bool advance();
     [[nodiscard]] bool done() const { return steps_ == nullptr; }
-    /// Gives up what is in flight. The buffer is not touched any more.
+    /// Gives up what is in flight. The buffer is not touched any more, nor copied from where it is staged.
     void cancel();
 
     /// Steps that are executed, for reports.
@@ -79,7 +84,8 @@ class CollectiveTask {
     [[nodiscard]] std::byte* place_of(const Step& step) const;
     [[nodiscard]] std::byte* slot_place(int slot) const;
     [[nodiscard]] std::size_t bytes_of_step(const Step& step) const;
-    [[nodiscard]] bool read_by_send(const Step& step) const;
+    [[nodiscard]] bool arrived(IndexRange range) const;
+    [[nodiscard]] bool read_by_send(IndexRange range) const;
     [[nodiscard]] bool touched_before(std::size_t step) const;
     [[nodiscard]] int sums_under_way() const;
     [[nodiscard]] std::size_t first_unfinished() const;
@@ -88,6 +94,7 @@ class CollectiveTask {
     bool post_receives();
     bool execute_next();
     bool execute_received(PostedReceive receive);
+    void tell_settled();
     void add_work(int slot, bool sends_slot);
     void post_send(std::size_t step, int slot);
     void release(int slot);
@@ -101,6 +108,8 @@ class CollectiveTask {
     int tag_ = 0;
     std::byte* data_ = nullptr;
     DType dtype_ = DType::f32;
+    StagedBuffer* staged_ = nullptr;
+    std::size_t told_ = 0;  ///< final stores that `staged_` was told of
     std::byte* block_ = nullptr;
     std::size_t next_ = 0;          ///< the step to execute
     std::size_t next_receive_ = 0;  ///< the first step whose receive, if it has one, is not posted

@@ -9,6 +9,7 @@
 #include "comm/inproc_transport.hpp"
 #include "comm/mpi_transport.hpp"
 #include "comm/progress.hpp"
+#include "comm/select.hpp"
 #include "runtime/core/host_memory.hpp"
 
 namespace trireme::comm {
@@ -67,6 +68,13 @@ Ticket Communicator::all_reduce(std::span<float> data, Algorithm algorithm, std:
     c.ready = std::move(ready);
     c.place = std::move(place);
     return engine_->submit(std::move(c));
+}
+
+std::shared_ptr<const StepList> Communicator::all_reduce_steps(std::int64_t count,
+                                                               Algorithm algorithm) const {
+    const Bytes size = bytes_of(Elements(count), DType::f32);
+    return std::make_shared<const StepList>(comm::all_reduce_steps(
+        select(algorithm, this->size(), size).algorithm, this->size(), rank(), count, segment_elements()));
 }
 
 Ticket Communicator::canonical_all_reduce(std::shared_ptr<const StepList> steps, std::span<float> data,

@@ -100,6 +100,10 @@ class Communicator {
     /// not wait.
     [[nodiscard]] Ticket all_reduce(std::span<float> data, Algorithm algorithm, std::string_view label,
                                     Ready ready = {}, OnLane place = {});
+    /// This rank's list of such a sum over `count` elements, with segments of `segment_elements()`. A sum
+    /// whose place has a staged buffer is played by the buffer's list, which must be this one.
+    [[nodiscard]] std::shared_ptr<const StepList> all_reduce_steps(std::int64_t count,
+                                                                   Algorithm algorithm) const;
     /// Starts the sum along the fixed tree (canonical.hpp): `steps` is this rank's list, made with segments
     /// of `segment_elements()`, or of the lane's, `data` the buffer that its offsets count from, `count` the
     /// elements of the sum.

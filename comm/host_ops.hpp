@@ -8,7 +8,7 @@
 
 namespace trireme::comm {
 
-class HostOps final : public MemoryOps {
+class HostOps : public MemoryOps {
   public:
     void add(std::byte* into, const std::byte* from, std::int64_t count, DType dtype) override {
         add_into(into, from, count, dtype);

@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "comm/halving_doubling.hpp"
+#include "comm/ring.hpp"
+
 namespace trireme::comm {
 
 std::string_view name_of(Algorithm a) {
@@ -34,6 +37,11 @@ Selection select(Algorithm wanted, int ranks, Bytes size, const LinkModel& link)
     return {best, fmt::format("{}: {:.0f} us against {:.0f} us of {}", name_of(best),
                               (ring_wins ? ring : halving) * 1e6, (ring_wins ? halving : ring) * 1e6,
                               name_of(other))};
+}
+
+StepList all_reduce_steps(Algorithm chosen, int ranks, int index, std::int64_t count, std::int64_t segment) {
+    return chosen == Algorithm::ring ? ring_all_reduce(ranks, index, count, segment)
+                                     : halving_doubling_all_reduce(ranks, index, count, segment);
 }
 
 }  // namespace trireme::comm

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "comm/communicator.hpp"
+#include "comm/step_list.hpp"
 #include "runtime/core/strong.hpp"
 
 namespace trireme::comm {
@@ -31,5 +32,9 @@ struct Selection {
 
 /// `wanted` is what the job asks for; automatic lets the estimate decide.
 [[nodiscard]] Selection select(Algorithm wanted, int ranks, Bytes size, const LinkModel& link = {});
+
+/// The list of member `index` by an algorithm that was chosen; `segment` in elements.
+[[nodiscard]] StepList all_reduce_steps(Algorithm chosen, int ranks, int index, std::int64_t count,
+                                        std::int64_t segment);
 
 }  // namespace trireme::comm

@@ -52,6 +52,11 @@ struct Step {
 
 using StepList = std::vector<Step>;
 
+/// Elements of my buffer that a step sends, stores, or adds to; none are touched but these ...
+[[nodiscard]] constexpr IndexRange range_of(const Step& s) { return {s.offset, s.offset + s.count}; }
+/// ... and the second operand of `add`.
+[[nodiscard]] constexpr IndexRange source_of(const Step& s) { return {s.source, s.source + s.count}; }
+
 [[nodiscard]] constexpr bool receives(Verb v) { return v != Verb::send && v != Verb::add; }
 [[nodiscard]] constexpr bool sends(Verb v) {
     return v != Verb::recv && v != Verb::recv_reduce && v != Verb::add;

@@ -55,6 +55,10 @@ class Stream {
     virtual void launch(LaunchGraph& graph);
 };
 
+/// Waits as `synchronize` does, as far as it can: where the device is lost, what runs on it is too, and
+/// whoever asks next is told.
+void drain_stream(Stream& stream) noexcept;
+
 /// Memory of a device that other ranks of the host can map.
 struct SharedMemory {
     std::byte* data = nullptr;

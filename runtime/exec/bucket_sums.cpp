@@ -5,11 +5,6 @@
 #include <fmt/format.h>
 
 namespace trireme {
-namespace {
-
-float* floats(const Region& region) { return reinterpret_cast<float*>(region.data()); }
-
-}  // namespace
 
 ListedSums::ListedSums(const ParallelPlan& plan, comm::Communicator& comm, float* memory,
                        std::int64_t segment)
@@ -28,9 +23,14 @@ ListedSums::ListedSums(const ParallelPlan& plan, comm::Communicator& comm, float
     }
 }
 
+std::shared_ptr<const comm::StepList> ListedSums::steps(int bucket, StepKind kind) const {
+    if (plan_.spec().canonical) return lists_.at(kind)[static_cast<std::size_t>(bucket)];
+    return comm_.all_reduce_steps(range_of(bucket).size(), plan_.spec().algorithm);
+}
+
 comm::Ticket ListedSums::start(int bucket, StepKind kind, comm::Ready ready, comm::OnLane place) {
     const auto index = static_cast<std::size_t>(bucket);
-    const IndexRange range = plan_.buckets().buckets()[index].range;
+    const IndexRange range = range_of(bucket);
     if (plan_.spec().canonical) {
         return comm_.canonical_all_reduce(lists_.at(kind)[index], memory_, range.size(), labels_[index],
                                           std::move(ready), std::move(place));
@@ -38,40 +38,6 @@ comm::Ticket ListedSums::start(int bucket, StepKind kind, comm::Ready ready, com
     const auto data =
         memory_.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
     return comm_.all_reduce(data, plan_.spec().algorithm, labels_[index], std::move(ready), std::move(place));
-}
-
-StagedSums::StagedSums(const SumSite& site)
-    : site_(site),
-      memory_(
-          site.comm->allocate_buckets(bytes_of(site.plan->gradient_elements(site.comm->rank()), DType::f32))),
-      pinned_(*site.device, memory_),
-      listed_(*site.plan, *site.comm, floats(memory_), site.comm->segment_elements()) {
-    const std::int64_t stride = site.plan->buckets().arena_elements().value;
-    const std::int64_t slots = site.plan->device_gradients(site.comm->rank()).value;
-    for (const GradBucket& bucket : site.plan->buckets().buckets()) {
-        // Every slot: which of them a sum along the tree reads is for comm to know.
-        std::vector<DeviceTransfers::Range>& ranges = downloads_.emplace_back();
-        for (std::int64_t slot = 0; slot * stride < slots; ++slot)
-            ranges.push_back(at_both(slot * stride + bucket.range.begin, bucket.range.size()));
-    }
-}
-
-comm::Ticket StagedSums::start(int bucket, StepKind kind) {
-    return listed_.start(bucket, kind,
-                         site_.transfers->download(bucket, downloads_[static_cast<std::size_t>(bucket)]));
-}
-
-void StagedSums::finish(int bucket) {
-    const IndexRange range = site_.plan->buckets().buckets()[static_cast<std::size_t>(bucket)].range;
-    site_.transfers->upload_sum(bucket, at_both(range.begin, range.size()));
-}
-
-std::span<float> StagedSums::host() const {
-    return {floats(memory_), static_cast<std::size_t>(site_.plan->buckets().arena_elements().value)};
-}
-
-DeviceTransfers::Range StagedSums::at_both(std::int64_t offset, std::int64_t elements) const {
-    return {floats(memory_) + offset, site_.gradients + offset, elements};
 }
 
 }  // namespace trireme

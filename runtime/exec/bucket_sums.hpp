@@ -1,6 +1,6 @@
 // How the buckets of a step are summed over ranks: in the host's memory, where kernels write; through the
-// host; or on the device (device_sums.hpp). The executor starts a sum when a bucket's last gradient has been
-// launched, waits for its ticket, and finishes it.
+// host (staged_sums.hpp); or on the device (device_sums.hpp). The executor starts a sum when a bucket's last
+// gradient has been launched, waits for its ticket, and finishes it.
 #pragma once
 
 #include <map>
@@ -34,11 +34,21 @@ class ListedSums {
     ListedSums(const ParallelPlan& plan, comm::Communicator& comm, float* memory, std::int64_t segment);
     [[nodiscard]] comm::Ticket start(int bucket, StepKind kind, comm::Ready ready = {},
                                      comm::OnLane place = {});
+    /// This rank's list of such a sum, with the host's segments.
+    [[nodiscard]] std::shared_ptr<const comm::StepList> steps(int bucket, StepKind kind) const;
+    /// Where the offsets of a bucket's list count from, in the memory.
+    [[nodiscard]] std::int64_t origin(int bucket) const {
+        return plan_.spec().canonical ? 0 : range_of(bucket).begin;
+    }
     [[nodiscard]] const std::string& label(int bucket) const {
         return labels_.at(static_cast<std::size_t>(bucket));
     }
 
   private:
+    [[nodiscard]] IndexRange range_of(int bucket) const {
+        return plan_.buckets().buckets()[static_cast<std::size_t>(bucket)].range;
+    }
+
     const ParallelPlan& plan_;
     comm::Communicator& comm_;
     std::span<float> memory_;
@@ -70,24 +80,6 @@ struct SumSite {
     Device* device = nullptr;
     DeviceTransfers* transfers = nullptr;
     float* gradients = nullptr;  ///< device memory, with room for scratch where sums are formed there
-};
-
-/// Gradients are copied to pinned memory of comm's, and their sum back.
-class StagedSums final : public BucketSums {
-  public:
-    explicit StagedSums(const SumSite& site);
-    [[nodiscard]] comm::Ticket start(int bucket, StepKind kind) override;
-    void finish(int bucket) override;
-    [[nodiscard]] std::span<float> host() const override;
-
-  private:
-    [[nodiscard]] DeviceTransfers::Range at_both(std::int64_t offset, std::int64_t elements) const;
-
-    SumSite site_;
-    Region memory_;
-    Pinned pinned_;
-    ListedSums listed_;
-    std::vector<std::vector<DeviceTransfers::Range>> downloads_;  ///< by bucket: its part of every slot
 };
 
 }  // namespace trireme

@@ -8,6 +8,7 @@
 
 #include "runtime/core/error.hpp"
 #include "runtime/core/quantile.hpp"
+#include "runtime/exec/staged_sums.hpp"
 
 namespace trireme {
 namespace {

@@ -1,14 +1,17 @@
 // What moves between the host and an asynchronous device in a step, each direction on a stream of its own:
 //
 //     batch     | samples mb0 | samples mb1 |          | the next step's samples |
-//     compute   .....| forward, backward .............. |..............|.......| commit
-//     download                    | bucket 0 |   | bucket 1 |
-//     comm                                  | sum over ranks |  | ... |
-//     upload                                            | sum 0 |      | sum 1 |
+//     compute   .....| forward, backward ............... |..............|.......| commit
+//     download                    |p|p|p|p| bucket 0    |p|p|p| bucket 1
+//     comm                           | sum of 0    |       | sum of 1 |
+//     upload                             |p| |p| |p|p|       |p| |p|p|
+//
+// Gradients travel in pieces, and a piece may be on its way back while another has not come yet; the last two
+// lines are those of sums through the host, which have the stream for uploads (staged_sums.hpp).
 //
 // The memory for a batch has two halves, so that the next step's samples travel while this one computes.
 // Compute waits for samples and sums by events, downloads wait for gradients by events, and comm's progress
-// thread asks the download's event before it sums; the host itself waits for comm alone.
+// thread asks the event of a piece before it sums; the host itself waits for comm alone.
 //
 // Invariant: a buffer is written again only after its last reader. Before anything of a step leaves the
 // device, and before the next samples travel, the host waits for the commit of the step before, which comes
@@ -64,20 +67,19 @@ class DeviceTransfers {
 
     /// Compute has written the last gradient of a bucket.
     void gradients_ready(int bucket);
-    /// Starts to copy ranges of the gradients to the host; the result tells when they are there.
+    /// Starts to copy ranges of the gradients to the host, one after the other; each has an event behind it.
     struct Range {
         float* host = nullptr;
         float* device = nullptr;
         std::int64_t elements = 0;
+        std::shared_ptr<Event> arrived;
     };
-    [[nodiscard]] comm::Ready download(int bucket, std::span<const Range> ranges);
-    /// Copies a sum back; compute waits for it.
-    void upload_sum(int bucket, const Range& range);
+    void download(int bucket, std::span<const Range> ranges);
 
-    /// Where sums are formed on the device (device_sums.hpp): whether a bucket's gradients are there, ...
+    /// Where sums are formed on the device (device_sums.hpp): whether a bucket's gradients are there.
     [[nodiscard]] comm::Ready gradients_there(int bucket) const;
     void await_gradients(Stream& stream, int bucket);
-    /// ... and the event that whoever sums records behind the sum, which compute then waits for.
+    /// The event that whoever sums records behind the sum on the device, which compute then waits for.
     [[nodiscard]] const std::shared_ptr<Event>& summed(int bucket) const {
         return summed_.at(static_cast<std::size_t>(bucket));
     }
@@ -99,10 +101,8 @@ class DeviceTransfers {
     std::array<Half, halves> halves_;
     int half_ = 0;
     Events gradients_;               ///< by bucket
-    Events arrived_;                 ///< by bucket: on the host
     Events summed_;                  ///< by bucket: the sum, on the device
     std::unique_ptr<Stream> batch_;  ///< the streams last: they go first, and wait
-    std::unique_ptr<Stream> upload_;
     std::unique_ptr<Stream> download_;
 };
 

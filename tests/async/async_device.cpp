@@ -21,11 +21,6 @@ bool knows(const Clock& clock, const Operation& operation) {
     return operation.stream < clock.size() && clock[operation.stream] >= operation.number;
 }
 
-/// Whether all that touches memory up to `operation`, in its stream, is.
-bool knows_work_of(const Clock& clock, const Operation& operation) {
-    return operation.stream < clock.size() && clock[operation.stream] >= operation.work;
-}
-
 bool overlap(const Access& a, const Access& b) {
     return a.begin < b.begin + b.size && b.begin < a.begin + a.size;
 }
@@ -42,7 +37,6 @@ std::size_t Schedule::add_stream(int rank) {
     queues_.emplace_back();
     ends_.emplace_back();
     lengths_.push_back(0);
-    works_.push_back(0);
     ranks_.push_back(rank);
     pending_.emplace_back();
     return queues_.size() - 1;
@@ -67,8 +61,6 @@ void Schedule::keep(Operation operation) {
     operation.clock.resize(std::max(operation.clock.size(), stream + 1));
     operation.clock[stream] = operation.number;
     ends_[stream] = operation.clock;
-    if (!operation.accesses.empty()) works_[stream] = operation.number;
-    operation.work = works_[stream];
     compare(operation);
     operations_.push_back(std::make_unique<Operation>(std::move(operation)));
     if (!operations_.back()->accesses.empty()) open_.push_back(operations_.size() - 1);
@@ -100,6 +92,16 @@ void Schedule::learn(const Clock& clock) {
     join(hosts_[std::this_thread::get_id()], clock);
 }
 
+/// What an event stands for that points at `mark`: the work in front of it, on its stream; null if there is
+/// none.
+const Operation* Schedule::work_before(std::size_t mark) const {
+    for (std::size_t i = mark; i-- > 0;) {
+        const Operation& operation = *operations_[i];
+        if (operation.stream == operations_[mark]->stream && !operation.name.empty()) return &operation;
+    }
+    return nullptr;
+}
+
 /// Which of the waits in front of an operation say nothing that the queue, the host and the others do not.
 void Schedule::judge_waits(std::size_t stream) {
     const Pending pending = std::exchange(pending_[stream], {});
@@ -109,8 +111,8 @@ void Schedule::judge_waits(std::size_t stream) {
         for (const auto& [other, operation] : pending.waits) {
             if (other != number) join(without, operations_[operation]->clock);
         }
-        if (knows_work_of(without, *operations_[awaited]))
-            findings_.implied[number] = findings_.waited[number];
+        const Operation* work = work_before(awaited);
+        if (work == nullptr || knows(without, *work)) findings_.implied[number] = findings_.waited[number];
     }
 }
 
@@ -154,15 +156,9 @@ void Schedule::wait(std::size_t stream, std::size_t operation) {
         return;
     }
     const std::int64_t number = findings_.waits++;
-    const Operation& awaited = *operations_[operation];
-    // What the event stands for is the operation in front of it, on its stream.
-    std::string before = "nothing";
-    for (std::size_t i = 0; i < operation; ++i) {
-        if (operations_[i] != nullptr && operations_[i]->stream == awaited.stream &&
-            !operations_[i]->name.empty())
-            before = operations_[i]->name;
-    }
-    findings_.waited[number] = fmt::format("stream {} waits for {}", stream, before);
+    const Operation* work = work_before(operation);
+    findings_.waited[number] =
+        fmt::format("stream {} waits for {}", stream, work == nullptr ? "nothing" : work->name);
     if (pending_[stream].waits.empty()) pending_[stream].before = ends_[stream];
     pending_[stream].waits.emplace_back(number, operation);
     if (mutation_.left_out_wait == number) return;

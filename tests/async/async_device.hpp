@@ -48,7 +48,6 @@ struct Operation {
     std::function<bool()> ready;  ///< empty: it may run once those before it have; asked with the lock held
     std::size_t stream = 0;
     std::int64_t number = 0;            ///< in its stream, from 1
-    std::int64_t work = 0;              ///< of the last one in its stream, up to itself, that touches memory
     Clock clock;                        ///< itself included
     std::optional<std::size_t> awaits;  ///< operation that must have run (a recorded event)
     bool done = false;
@@ -109,6 +108,7 @@ class Schedule {
     void keep(Operation operation);
     void compare(const Operation& operation);
     void judge_waits(std::size_t stream);
+    [[nodiscard]] const Operation* work_before(std::size_t mark) const;
     void run_some(std::uint64_t most);
     bool run_one();
     void run_or_yield(std::unique_lock<std::mutex>& lock);
@@ -127,7 +127,6 @@ class Schedule {
     std::vector<std::vector<std::size_t>> queues_;  ///< operations of each stream that have not run yet
     std::vector<Clock> ends_;                       ///< of each stream: clock of what was launched last
     std::vector<std::int64_t> lengths_;             ///< operations of each stream so far
-    std::vector<std::int64_t> works_;               ///< of each stream: Operation::work of the last one
     std::vector<int> ranks_;                        ///< of each stream
     /// The waits of a stream since its last operation, and what was known in front of them.
     struct Pending {

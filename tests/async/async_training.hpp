@@ -107,7 +107,8 @@ class Async : public TrainingTest {
                    setup.ranks, seeds, operations);
     }
 
-    /// Leaves out one wait of rank 0 after the other in `train`: it is missed, or others imply it.
+    /// Leaves out one wait of rank 0 after the other in `train`: it is missed, or others imply it. Which ones
+    /// do is a matter of each run: sums of buckets end in any order.
     template <class Train>
     static void expect_waits_are_missed(const RunSetup& setup, const Train& train, bool together = false) {
         constexpr std::uint64_t tries = 5;
@@ -120,17 +121,21 @@ class Async : public TrainingTest {
         std::int64_t implied = 0;
         for (std::int64_t wait = 0; wait < all.waits; ++wait) {
             bool missed = false;
+            bool always_implied = true;
             for (std::uint64_t seed = 0; seed < tries && !missed; ++seed) {
                 Ranks ranks(setup.ranks, seed, {.left_out_wait = wait}, together);
                 const bool other_bits = train(setup, ranks) != wanted;
                 missed = other_bits || !ranks.races().empty();
-                // Whether others imply it depends on what the host has seen by then, so on this very run.
-                const Findings here = ranks.findings(0);
-                EXPECT_TRUE(missed || here.implied.contains(wait))
-                    << here.waited.at(wait) << " can be left out, and nothing implies it";
+                always_implied = always_implied && ranks.findings(0).implied.contains(wait);
             }
-            ++(missed ? detected : implied);
-            if (!missed) fmt::print("async: implied by others: {}\n", all.waited.at(wait));
+            if (missed) {
+                ++detected;
+            } else {
+                ++implied;
+                EXPECT_TRUE(always_implied)
+                    << all.waited.at(wait) << " can be left out, and nothing implies it";
+                fmt::print("async: implied by others: {}\n", all.waited.at(wait));
+            }
         }
         fmt::print("async: {} waits left out in turn, {} detected, {} implied\n", all.waits, detected,
                    implied);
