@@ -27,9 +27,7 @@ std::string CudnnProvider::measure_plans() {
 
 void CudnnProvider::adopt_plans(std::string_view text) {
     if (tuned_ == nullptr || text.empty()) return;
-    *tuned_ =
-        PlanCache(cudnn::plan_environment());  // what this rank's file knew beside it is not the others'
-    tuned_->merge(text);
+    tuned_->replace(text);  // what this rank's file knew beside it is not the others'
     if (graphs_ != nullptr) graphs_->forget();
 }
 

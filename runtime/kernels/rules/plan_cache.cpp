@@ -98,6 +98,8 @@ void PlanCache::merge(std::string_view text) {
     for (auto& [key, choice] : choices_in(text)) choices_.insert_or_assign(key, std::move(choice));
 }
 
+void PlanCache::replace(std::string_view text) { choices_ = choices_in(text); }
+
 std::string PlanCache::read(const std::filesystem::path& path) {
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) return {};

@@ -2,7 +2,7 @@
 // measurement decides, under which key it is found again, and the file. Nothing here launches anything.
 //
 // Plans are tuned by one rank (plan_tuner.hpp), and all ranks of a job use what it found: `text` travels, and
-// `merge` takes it in. A canonical job tunes nothing, because another plan may give other bits.
+// `replace` takes it in. A canonical job tunes nothing, because another plan may give other bits.
 #pragma once
 
 #include <cstdint>
@@ -65,6 +65,8 @@ class PlanCache {
     /// Takes in what a text holds; what was there already stays unless the text has it too. Throws DataError,
     /// which says what is wrong in the text, and takes in nothing then.
     void merge(std::string_view text);
+    /// Knows what a text holds and nothing else. Throws as merge does, and is as it was then.
+    void replace(std::string_view text);
 
     /// Reads a file; one that is not there is empty. A damaged one is passed over, as it is only a memory of
     /// measurements: then the words of a warning are returned.

@@ -96,6 +96,20 @@ TEST(PlanCache, WhatOneRankFoundIsTheOthersToo) {
     EXPECT_EQ(first.text(), second.text());
 }
 
+/// A rank whose own file knew more than rank 0's must not choose by it.
+TEST(PlanCache, WhatAllRanksUseReplacesWhatOneKnew) {
+    PlanCache first(h100());
+    first.put("a", {"eng1", 10.25});
+    PlanCache second(h100());
+    second.put("a", {"eng9", 1});
+    second.put("c", {"eng3", 2});
+    EXPECT_THROW(second.replace("nonsense"), DataError);
+    EXPECT_EQ(second.size(), 2U);
+    second.replace(first.text());
+    EXPECT_EQ(second.text(), first.text());
+    EXPECT_EQ(second.find("a"), (PlanChoice{"eng1", 10.25}));
+}
+
 TEST(PlanCache, LiesWhereTheUserOrTheSystemKeepsCaches) {
     std::map<std::string, const char*> set{
         {"TRIREME_PLAN_CACHE", "/fast/plans"}, {"XDG_CACHE_HOME", "/caches"}, {"HOME", "/home/rower"}};

@@ -9,6 +9,7 @@
 #include "runtime/kernels/cuda/bodies/dropout.hpp"
 #include "runtime/kernels/cuda/bodies/elementwise.hpp"
 #include "runtime/kernels/cuda/nodes/own_kernels.hpp"
+#include "runtime/kernels/cuda/nodes/weight_order.hpp"
 
 namespace trireme::cuda {
 
@@ -45,8 +46,7 @@ class AddedRowsKernels final : public OwnKernels<Launch, ColumnPlan> {
     }
     void backward_input(Stream& stream, const KernelBuffers& b) override {
         if (b.d_inputs[0] == b.d_output) return;
-        this->packs(stream, this->outputs(),
-                    Map<Same>{this->outputs(), this->d_output(b), this->d_input(b), {}});
+        convert<Launch>(stream, this->d_output(b), this->d_input(b), this->outputs());
     }
 };
 
@@ -67,8 +67,7 @@ class AddKernels final : public OwnKernels<Launch, NodePlan> {
     void backward_input(Stream& stream, const KernelBuffers& b) override {
         for (std::size_t i = 0; i < this->inputs(); ++i) {
             if (b.d_inputs[i] == nullptr || b.d_inputs[i] == b.d_output) continue;
-            this->packs(stream, this->outputs(),
-                        Map<Same>{this->outputs(), this->d_output(b), this->d_input(b, i), {}});
+            convert<Launch>(stream, this->d_output(b), this->d_input(b, i), this->outputs());
         }
     }
 };
@@ -127,8 +126,7 @@ class DropoutKernels final : public OwnKernels<Launch, NodePlan> {
     void forward(Stream& stream, const KernelBuffers& b) override {
         if (!this->training()) {
             if (b.inputs[0] == b.output) return;
-            this->packs(stream, this->outputs(),
-                        Map<Same>{this->outputs(), this->input(b), this->output(b), {}});
+            convert<Launch>(stream, this->input(b), this->output(b), this->outputs());
             return;
         }
         ensure(b.context != nullptr, "a dropout in training has a launch context");

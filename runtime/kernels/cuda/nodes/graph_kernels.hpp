@@ -5,7 +5,7 @@
 //     std::shared_ptr<Plan> plan(const GraphSpec&)    null where the library has no plan
 //     std::string refusal() const                     of the last that was null, in the library's own words
 //     void run(Plan&, Stream&, const Operands&, std::byte* workspace)
-//     std::string Plan::name() const                  "", or which one it is; parameters stand behind a '_'
+//     std::string Plan::name() const                  "", or which one it is, with its parameters
 //
 // On a GPU that is cuDNN, in tests the definition of each graph on the very tensors that cuDNN would be
 // given: so what lies between the graphs is one source, proved without a GPU.
@@ -58,8 +58,7 @@ class GraphKernels : public NodeKernels {
         Planned made{graphs_->plan(spec), {}};
         if (made.plan == nullptr) return made;
         made.operands.reserve(tensors_of(spec).size());
-        const std::string name = made.plan->name();
-        note(name.substr(0, name.find('_')));
+        note(made.plan->name());
         return made;
     }
     /// Adds to what the plan prints.

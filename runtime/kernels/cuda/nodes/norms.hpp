@@ -5,10 +5,10 @@
 
 #include "runtime/core/error.hpp"
 #include "runtime/kernels/cuda/bodies/batch_norm.hpp"
-#include "runtime/kernels/cuda/bodies/elementwise.hpp"
 #include "runtime/kernels/cuda/bodies/layer_norm.hpp"
 #include "runtime/kernels/cuda/nodes/own_kernels.hpp"
 #include "runtime/kernels/cuda/nodes/take_moments.hpp"
+#include "runtime/kernels/cuda/nodes/weight_order.hpp"
 
 namespace trireme::cuda {
 
@@ -105,8 +105,7 @@ class BatchNormKernels final : public OwnKernels<Launch, BatchNormPlan> {
 
     void copy(Stream& stream, const float* from, std::byte* to) const {
         const auto* memory = reinterpret_cast<const std::byte*>(from);
-        this->packs(stream, tiling().channels,
-                    Map<Same>{tiling().channels, fp32_source(memory), {to, DType::f32}, {}});
+        convert<Launch>(stream, fp32_source(memory), {to, DType::f32}, tiling().channels);
     }
 
     layers::BatchNorm op_;
