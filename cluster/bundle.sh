@@ -6,7 +6,8 @@
 #   cluster/bundle.sh --build build/release DIR     from another build
 #   cluster/bundle.sh --with-cuda-libraries DIR     with cuDNN, cuBLASLt and NVRTC (1.2 GB), for hosts that lack them
 #   cluster/bundle.sh --with-gpu-tests DIR          with the programs that tests/gpu/run_all.sh --programs DIR/bin runs
-#   cluster/bundle.sh --without-onednn DIR          without the kernels for cores, which are most of it: for GPUs alone
+#   cluster/bundle.sh --unpacked-onednn DIR         with the kernels for cores as they are (33 MB more), not packed
+#   cluster/bundle.sh --without-onednn DIR          without the kernels for cores: for GPUs alone
 #   cluster/bundle.sh --without-mpi DIR             without Open MPI, for hosts whose own (4.1, libmpi.so.40) is to be used
 set -euo pipefail
 
@@ -22,7 +23,7 @@ build=
 out=
 cuda_libraries=no
 programs=(trireme)
-onednn=yes
+onednn=packed
 mpi=yes
 while [ $# -gt 0 ]; do
     case $1 in
@@ -33,13 +34,14 @@ while [ $# -gt 0 ]; do
         ;;
     --with-cuda-libraries) cuda_libraries=yes ;;
     --with-gpu-tests) programs+=(gpu_device gpu_cublaslt gpu_cudnn gpu_parity) ;;
+    --unpacked-onednn) onednn=whole ;;
     --without-onednn) onednn=no ;;
     --without-mpi) mpi=no ;;
     -h | --help)
-        sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
         exit 0
         ;;
-    -*) fail "unknown argument '$1' (there are --build, --with-cuda-libraries, --with-gpu-tests, --without-onednn and --without-mpi)" ;;
+    -*) fail "unknown argument '$1' (there are --build, --with-cuda-libraries, --with-gpu-tests, --unpacked-onednn, --without-onednn and --without-mpi)" ;;
     *)
         [ -z "$out" ] || fail "one folder is made at a time: $out or $1?"
         out=$1
@@ -54,7 +56,7 @@ if [ -z "$build" ]; then
 fi
 binary=$build/bin/trireme
 [ -x "$binary" ] || fail "$binary is not there: build it first (cmake --preset cuda && cmake --build --preset cuda --target trireme)"
-for tool in patchelf objdump strip cc ldd; do
+for tool in patchelf objdump strip cc ldd gzip; do
     command -v $tool >/dev/null || fail "$tool is missing (Debian: apt-get install patchelf binutils gcc)"
 done
 # A folder that something else lies in is not emptied.
@@ -84,7 +86,7 @@ collect() {
             [ -z "${done_with[$name]:-}" ] || continue
             done_with[$name]=yes
             [[ $name =~ $of_the_host || $name =~ $stood_in ]] && continue
-            [ $onednn = yes ] || [[ ! $name =~ ^libdnnl\.so ]] || continue
+            [ $onednn != no ] || [[ ! $name =~ ^libdnnl\.so ]] || continue
             [ $mpi = yes ] || [[ ! $name =~ ^lib(mpi|open-rte|open-pal)\.so ]] || continue
             path=$(awk -v name="$name" '$1 == name && $2 == "=>" && $3 ~ /^\// {print $3; exit}' <<<"$map")
             [ -n "$path" ] || fail "$name, which $file needs, is not found on this host"
@@ -118,6 +120,8 @@ stand_in() {
     link_stand_in "$soname" -Wl,--version-script,"$work/stand_in.map"
 }
 
+functions_of_onednn() { called ' \(dnnl_[a-z0-9_]*\)' "$tree"/libexec/*; }
+
 # The functions of oneDNN: whoever asks for more than its version has asked for kernels on cores.
 stand_in_onednn() {
     local name
@@ -134,11 +138,27 @@ struct version { int major, minor, patch; const char *hash; unsigned cpu, gpu; }
 const struct version *dnnl_version(void) { static const struct version none; return &none; }
 int dnnl_get_effective_cpu_isa(void) { return 0; }
 C
-        for name in $(called ' \(dnnl_[a-z0-9_]*\)' "$tree"/libexec/*); do
+        for name in $(functions_of_onednn); do
             case $name in dnnl_version | dnnl_get_effective_cpu_isa) ;; *) echo "void $name(void) { refuse(); }" ;; esac
         done
     } >"$work/stand_in.c"
     link_stand_in libdnnl.so.3
+}
+
+# The functions of oneDNN that the programs call, and the library itself packed (packed_library.c). What jumps is written for
+# x86-64.
+pack_onednn() {
+    local library=$tree/lib/libdnnl.so.3 index=0 name
+    [ "$(uname -m)" = x86_64 ] && [ -e "$library" ] || return 0
+    gzip -9 -n <"$library" >"$library.gz"
+    for name in $(functions_of_onednn); do
+        echo "PACKED($index, $name)"
+        index=$((index + 1))
+    done >"$work/packed_functions.h"
+    cc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -Wl,-soname,libdnnl.so.3 "-DPACKED_LIBRARY=\"libdnnl.so.3\"" -I"$work" \
+        -o "$library" "$repo/cluster/packed_library.c" -lz
+    strip --strip-unneeded "$library"
+    collect "$library"
 }
 
 # Open MPI finds its plugins and texts by OPAL_*, which the programs of bin/ set. Plugins for networks and launchers whose
@@ -240,7 +260,7 @@ if [ $mpi = yes ]; then
     starter mpirun orterun
     starter orted orted
 fi
-[ $onednn = yes ] || stand_in_onednn
+[ $onednn != no ] || stand_in_onednn
 stand_in libcurl.so.4 CURL_OPENSSL_4
 stand_in libcrypto.so.3 OPENSSL_3.0.0
 
@@ -255,6 +275,7 @@ for file in "$tree"/libexec/* "$tree"/lib/*.so* "$tree"/lib/openmpi/*.so "$tree"
     *) [ -z "$(patchelf --print-rpath "$file")" ] || patchelf --remove-rpath "$file" ;;
     esac
 done
+[ $onednn != packed ] || pack_onednn
 [ $cuda_libraries = no ] || bundle_cuda_libraries
 
 {
@@ -263,4 +284,4 @@ done
 } >"$tree/share/trireme/bundle.txt"
 rm -rf "$out"
 mv "$tree" "$out"
-say "$out: $(du -sb "$out" | awk '{printf "%.1f MB", $1 / 1e6}'), $(find "$out" -name '*.so*' | wc -l) libraries"
+say "$out: $(du -sb "$out" | awk '{printf "%.1f MB", $1 / 1e6}'), $(find "$out" -name '*.so*' ! -name '*.gz' | wc -l) libraries"

@@ -10,8 +10,7 @@ import unittest
 from tests.support.trireme_cli import BINARY, JOB, REPOSITORY, write_idx
 
 ENVIRONMENT = {"PATH": "/bin", "HOME": "/tmp", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_WAIT_POLICY": "passive"}
-# oneDNN's library alone is 44 MB.
-LARGEST, LARGEST_WITHOUT_ONEDNN = 90_000_000, 60_000_000
+LARGEST, LARGEST_WITHOUT_ONEDNN = 60_000_000, 30_000_000
 
 
 def foreign_root(folder):
@@ -87,9 +86,51 @@ class BundleTest(unittest.TestCase):
 
     def test_nothing_outside_is_needed(self):
         self.assertLess(size_of(self.bundle), LARGEST)
-        for file in [*self.bundle.glob("libexec/*"), *self.bundle.glob("lib/**/*.so*")]:
+        libraries = [file for file in self.bundle.glob("lib/**/*.so*") if file.suffix != ".gz"]
+        for file in [*self.bundle.glob("libexec/*"), *libraries]:
             rpath = subprocess.run(["patchelf", "--print-rpath", file], capture_output=True, text=True, check=True).stdout.strip()
             self.assertEqual(rpath, "$ORIGIN/../lib" if file.parent.name == "libexec" else "", file)
+
+    def hash_of_training(self, name, output):
+        (self.root / "work/job.cfg").write_text(JOB.format(output=output, data="/work/set"))
+        if not (self.root / "work/set").exists():
+            write_idx(self.root / "work/idx")
+            self.succeed(f"/bundle/{name}/bin/trireme data import --source idx:/work/idx --out /work/set --shards 3")
+        text = self.succeed(f"/bundle/{name}/bin/trireme train job.cfg --job.deterministic canonical")
+        return next(line for line in text.splitlines() if line.startswith("parameters sha256"))
+
+    def test_unpacked_onednn_computes_the_same(self):
+        self.assertTrue((self.bundle / "lib/libdnnl.so.3.gz").exists(), "oneDNN lies packed")
+        whole = self.make("whole", "--unpacked-onednn")
+        self.assertFalse((whole / "lib/libdnnl.so.3.gz").exists())
+        self.assertEqual(self.hash_of_training("whole", "/work/whole"), self.hash_of_training("here", "/work/packed"))
+
+    def test_onednn_unpacks_into_a_folder_where_nameless_memory_is_forbidden(self):
+        source = "#include <errno.h>\nint memfd_create(const char *name, unsigned flags) { (void)name; (void)flags; errno = EACCES; return -1; }\n"
+        subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", self.root / "work/forbidden.so"], input=source, text=True, check=True)
+        (self.root / "work/job.cfg").write_text(JOB.format(output="/work/run", data=""))
+        inspect = "/bundle/here/bin/trireme inspect job.cfg --world 1 --job.device cpu"
+        self.succeed(f"LD_PRELOAD=/work/forbidden.so {inspect}")
+        self.assertEqual(list((self.root / "tmp").glob("trireme-*")), [])
+        refused = self.inside(f"LD_PRELOAD=/work/forbidden.so TMPDIR=/nowhere {inspect}")
+        self.assertEqual(refused.returncode, 4, refused)
+        self.assertIn("cannot be loaded from memory or from $TMPDIR", refused.stderr)
+
+    def test_a_damaged_onednn_is_told(self):
+        shutil.copytree(self.bundle, self.root / "bundle/damaged", symlinks=True)
+        packed = self.root / "bundle/damaged/lib/libdnnl.so.3.gz"
+        bytes_of = bytearray(packed.read_bytes())
+        (self.root / "work/job.cfg").write_text(JOB.format(output="/work/run", data=""))
+        inspect = "/bundle/damaged/bin/trireme inspect job.cfg --world 1 --job.device cpu"
+        middle = len(bytes_of) // 2
+        for damaged, why in ((bytes_of[:middle] + b"other" + bytes_of[middle + 5 :], "it is damaged"), (bytes_of[:middle], "it is damaged"), (None, "No such file")):
+            packed.unlink()
+            if damaged is not None:
+                packed.write_bytes(damaged)
+            refused = self.inside(inspect)
+            self.assertEqual(refused.returncode, 4, refused)
+            self.assertIn(why, refused.stderr)
+            self.assertIn("copy the bundle again", refused.stderr)
 
     def test_without_onednn_it_is_small_and_says_what_it_cannot(self):
         self.assertLess(size_of(self.make("small", "--without-onednn")), LARGEST_WITHOUT_ONEDNN)
