@@ -50,6 +50,18 @@ TEST(Cudnn, Convolutions) {
     check(host, in_batches(parity::convolution_cases(), {1, 3}));
 }
 
+/// Where the library cannot add the residual, a kernel of ours does, and applies relu: next to the reference
+/// in the same precision, stored in fp32, or on one side in bf16.
+TEST(Cudnn, ResidualsBehindTheGraph) {
+    Host host(DeviceModel{.cudnn = 91300, .tf32 = false});
+    host.provider.graphs().has = [](const cudnn::GraphSpec& spec) { return !spec.residual && !spec.relu; };
+    std::vector<OpCase> cases = parity::convolution_cases();
+    std::erase_if(cases,
+                  [](const OpCase& op_case) { return !std::get<layers::Conv2d>(op_case.op).residual; });
+    ASSERT_GT(cases.size(), 5U);
+    check(host, in_batches(cases, {2}));
+}
+
 TEST(Cudnn, ConvolutionsInBf16) {
     Host host;
     check(host, in_batches(parity::stored_as(DType::bf16, parity::convolution_cases()), {2}));

@@ -11,6 +11,7 @@ namespace trireme::hostrun {
 
 class HostCudnn final : public KernelProvider {
   public:
+    explicit HostCudnn(DeviceModel device = {}) : provider_(std::move(device), graphs_) {}
     [[nodiscard]] std::string_view name() const override { return "cudnn"; }
     [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override {
         if (chains_alone &&
@@ -26,7 +27,7 @@ class HostCudnn final : public KernelProvider {
 
   private:
     std::shared_ptr<test::HostGraphs> graphs_ = std::make_shared<test::HostGraphs>();
-    cudnn::GraphProvider<HostLaunch, test::HostGraphs> provider_{DeviceModel{}, graphs_};
+    cudnn::GraphProvider<HostLaunch, test::HostGraphs> provider_;
 };
 
 /// Graphs that join a norm to a convolution.

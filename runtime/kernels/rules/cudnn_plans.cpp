@@ -127,7 +127,9 @@ class ConvPlanner {
         plan_forward();
         if (view_.request.training) plan_backward();
         plan_.rules.implementation = fmt::format("conv:{}{}", precision_name(plan_.compute, device_.tf32),
-                                                 plan_.forward.relu ? " relu inside" : "");
+                                                 plan_.residual_behind ? " residual behind"
+                                                 : plan_.forward.relu  ? " relu inside"
+                                                                       : "");
         if (!refusal_.empty()) return {std::nullopt, std::move(refusal_)};
         return {std::move(plan_), ""};
     }
@@ -140,12 +142,15 @@ class ConvPlanner {
 
     void plan_forward() {
         GraphSpec& spec = plan_.forward;
+        plan_.relu = op_.activation == layers::Activation::relu;
+        plan_.residual_behind =
+            has_residual() && !adds_residual_inside(plan_.compute, device_.tf32, device_.cudnn);
         spec.bias = op_.bias;
-        spec.residual = has_residual();
-        spec.relu = op_.activation == layers::Activation::relu;
+        spec.residual = has_residual() && !plan_.residual_behind;
+        spec.relu = plan_.relu && !plan_.residual_behind;
         PassLayout layout(plan_.forward_parts, spec, needs().forward_scratch, refusal_);
         layout.copy_where(differs(view_.input_dtype()), &PassParts::x, geometry().inputs(), plan_.compute);
-        layout.copy_where(has_residual() && differs(view_.input_dtype(1)), &PassParts::residual,
+        layout.copy_where(spec.residual && differs(view_.input_dtype(1)), &PassParts::residual,
                           geometry().outputs(), plan_.compute);
         layout.copy_where(differs(view_.output_dtype()), &PassParts::y, geometry().outputs(), plan_.compute);
         layout.finish(device_.sm, cap_);
@@ -166,7 +171,7 @@ class ConvPlanner {
 
     void plan_backward() {
         needs().backward_reads_input = true;
-        needs().backward_reads_output = plan_.forward.relu;
+        needs().backward_reads_output = plan_.relu;
         if (has_residual()) {
             needs().backward_skips_inputs = 2;
             if (view_.input_dtype(1) == view_.output_dtype()) needs().backward_in_place = 2;
@@ -252,6 +257,11 @@ ConvGeometry geometry_of(const layers::Conv2d& op, std::int64_t batch, const Sha
     g.dilation = op.dilation;
     g.groups = op.groups;
     return g;
+}
+
+bool adds_residual_inside(DType compute, bool tf32, std::int64_t cudnn) {
+    constexpr std::int64_t first_in_fp32 = 91801;
+    return compute != DType::f32 || tf32 || cudnn >= first_in_fp32;
 }
 
 std::int64_t usual_workspace(const GraphSpec& spec, int sm) {

@@ -36,7 +36,9 @@ struct PassParts {
 struct ConvPlan {
     NodeRules rules;
     DType compute = DType::f32;
-    bool master_weights = false;  ///< weights and their gradient are used where they lie
+    bool master_weights = false;   ///< weights and their gradient are used where they lie
+    bool relu = false;             ///< the node's: inside the graph, or behind it with the residual
+    bool residual_behind = false;  ///< a kernel of ours adds it to what the graph leaves
     GraphSpec forward;
     std::optional<GraphSpec> weight_gradient;  ///< in training
     std::optional<GraphSpec> input_gradient;   ///< where it is wanted
@@ -46,6 +48,10 @@ struct ConvPlan {
     std::optional<std::int64_t> bias_copy;  ///< its place in forward_weights
     cuda::Tiling bias_tiling;               ///< of the bias's gradient
 };
+
+/// Whether this version of cuDNN (as cudnnGetVersion tells it) adds a residual inside a convolution of that
+/// type. In fp32 that may not round to TF32, older ones have plans for the convolution alone.
+[[nodiscard]] bool adds_residual_inside(DType compute, bool tf32, std::int64_t cudnn);
 
 struct AttentionPlan {
     NodeRules rules;

@@ -68,6 +68,15 @@ TEST(CudnnRules, AConvolutionHasComputeCopiesOfItsWeights) {
     EXPECT_EQ(needs.saved.value, 0);
 }
 
+/// Plans of older versions with a residual all round fp32 to TF32.
+TEST(CudnnRules, ResidualsAreAddedBehindWhereNoPlanKeepsFp32) {
+    for (const bool tf32 : {false, true}) {
+        for (const int version : {91300, 91801})
+            EXPECT_EQ(cudnn::adds_residual_inside(DType::f32, tf32, version), tf32 || version == 91801);
+    }
+    EXPECT_TRUE(cudnn::adds_residual_inside(DType::bf16, false, 91300));
+}
+
 TEST(CudnnRules, MastersThatLieRightAreReadAsTheyLie) {
     for (const auto& [op, input] : std::vector<std::pair<layers::Conv2d, Shape>>{
              {{.out_channels = 8}, {6, 5, 16}},                                      // one tap

@@ -59,6 +59,9 @@ struct Sum {
 struct ReluOf {
     TRIREME_HD float operator()(float x) const { return x < 0 ? 0.0F : x; }
 };
+struct ReluOfSum {
+    TRIREME_HD float operator()(float a, float b) const { return ReluOf{}(a + b); }
+};
 /// From the gradient and the output.
 struct ReluSlope {
     TRIREME_HD float operator()(float d, float y) const { return y > 0 ? d : 0.0F; }

@@ -43,13 +43,20 @@ class ConvKernels final : public GraphKernels<Graphs> {
             operands.push_back(
                 read(stream, b, b.inputs[1], input_types_[1], parts.residual, geometry().outputs()));
         }
-        operands.push_back(target(b, b.output, parts.y));
+        std::byte* y = target(b, b.output, parts.y);
+        operands.push_back(y);
         this->run(forward_, stream, workspace(b, parts));
-        finish(stream, b, parts.y, {b.output, output_type_}, geometry().outputs());
+        if (!plan_.residual_behind) {
+            finish(stream, b, parts.y, {b.output, output_type_}, geometry().outputs());
+        } else if (plan_.relu) {
+            add_residual(stream, b, y, cuda::ReluOfSum{});
+        } else {
+            add_residual(stream, b, y, cuda::Sum{});
+        }
     }
 
     void backward_activation(Stream& stream, const KernelBuffers& b) override {
-        if (!plan_.forward.relu) return;
+        if (!plan_.relu) return;
         const std::int64_t elements = geometry().outputs();
         Launch::each(stream, cuda::packs_of(elements),
                      cuda::Map2<cuda::ReluSlope>{elements,
@@ -83,7 +90,7 @@ class ConvKernels final : public GraphKernels<Graphs> {
             this->run(input_gradient_, stream, workspace(b, parts));
             finish(stream, b, parts.d_x, {b.d_inputs[0], input_types_[0]}, geometry().inputs());
         }
-        if (!plan_.forward.residual || b.d_inputs[1] == nullptr || b.d_inputs[1] == b.d_output) return;
+        if (input_types_.size() < 2 || b.d_inputs[1] == nullptr || b.d_inputs[1] == b.d_output) return;
         cuda::convert<Launch>(stream, {b.d_output, output_type_}, {b.d_inputs[1], input_types_[1]},
                               geometry().outputs());
     }
@@ -110,6 +117,16 @@ class ConvKernels final : public GraphKernels<Graphs> {
     void finish(Stream& stream, const KernelBuffers& b, const Part& part, const cuda::Sink& result,
                 std::int64_t elements) const {
         if (part) cuda::convert<Launch>(stream, {b.scratch + *part, plan_.compute}, result, elements);
+    }
+
+    /// Behind a graph that could not add it; converts on the way.
+    template <class F>
+    void add_residual(Stream& stream, const KernelBuffers& b, const std::byte* y, F f) const {
+        const std::int64_t elements = geometry().outputs();
+        Launch::each(
+            stream, cuda::packs_of(elements),
+            cuda::Map2<F>{
+                elements, {y, plan_.compute}, {b.inputs[1], input_types_[1]}, {b.output, output_type_}, f});
     }
 
     [[nodiscard]] cuda::WeightShape weights() const { return weight_shape(geometry()); }
