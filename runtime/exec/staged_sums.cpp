@@ -110,7 +110,10 @@ StagedSums::StagedSums(const SumSite& site)
     lane_ = site.comm->open_lane(std::move(setup));
 }
 
-StagedSums::~StagedSums() { site_.comm->close_lane(lane_); }
+StagedSums::~StagedSums() {
+    site_.comm->close_lane(lane_);
+    ops_->close();
+}
 
 std::shared_ptr<StagedBucket> StagedSums::make_bucket(int bucket, StepKind kind) const {
     const GradBuckets& buckets = site_.plan->buckets();

@@ -25,7 +25,7 @@
 namespace trireme {
 
 /// Adds and copies on the host, and a stream on which results go back to the device. The progress thread
-/// alone calls it.
+/// alone calls it, until its lane is closed.
 class StagedOps final : public comm::HostOps {
   public:
     /// `device` must outlive the last operation.
@@ -37,6 +37,9 @@ class StagedOps final : public comm::HostOps {
     void upload(float* to, const float* from, std::int64_t elements);
     /// Moves the event behind what was uploaded so far.
     void record(Event& event) { upload_->record(event); }
+    /// Waits for uploads, also those of sums that are done, and lets the stream go: comm and tickets may hold
+    /// this for longer than there is a device.
+    void close() noexcept { upload_.reset(); }
 
   private:
     Device& device_;
