@@ -206,6 +206,7 @@ void TrainingRun::end_of_epoch() {
     const JobSpec& spec = job_.spec();
     if (spec.telemetry.eval_every > 0 &&
         (position_.cursor.epoch % spec.telemetry.eval_every == 0 || position_.step >= last_step())) {
+        catch_up();
         const auto begin = Clock::now();
         evaluate_val();
         evaluation_seconds_ += seconds_since(begin);
@@ -253,7 +254,6 @@ void TrainingRun::log_step(const StepReport& report) {
 
 void TrainingRun::evaluate_val() {
     if (!has_samples(*job_.data(), "val")) return;
-    catch_up();
     EvaluationSetup setup = evaluation_setup(job_, *job_.data(), "val");
     setup.step_seconds = step_deadline_;
     {
