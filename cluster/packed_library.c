@@ -60,19 +60,17 @@ static int unpack_into(int file) {
     return 1;
 }
 
-// Opens what was unpacked into the file. Its name is needed no more then, nor is the descriptor.
-static void *open_unpacked(int file, const char *path) {
-    void *library = file >= 0 && unpack_into(file) ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (file >= 0) close(file);
+// Unpacks into a file that has no name any more, and opens what is in it.
+static void *open_unpacked(int file) {
+    char path[64];
+    if (file < 0) return NULL;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    void *library = unpack_into(file) ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    close(file);
     return library;
 }
 
-static void *open_in_memory(void) {
-    char path[64];
-    const int file = memfd_create(PACKED_LIBRARY, MFD_CLOEXEC);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    return open_unpacked(file, path);
-}
+static void *open_in_memory(void) { return open_unpacked(memfd_create(PACKED_LIBRARY, MFD_CLOEXEC)); }
 
 // For hosts that forbid code in nameless memory.
 static void *open_in_folder(void) {
@@ -80,10 +78,8 @@ static void *open_in_folder(void) {
     const char *folder = getenv("TMPDIR");
     snprintf(path, sizeof path, "%s/trireme-XXXXXX", folder != NULL ? folder : "/tmp");
     const int file = mkstemp(path);
-    if (file < 0) return NULL;
-    void *library = open_unpacked(file, path);
-    unlink(path);
-    return library;
+    if (file >= 0) unlink(path);
+    return open_unpacked(file);
 }
 
 static void unpack(void) {

@@ -120,8 +120,8 @@ void TrainingRun::train() {
         saver_->check();
         after_launch(steps_.launch(position_, wishes()));
     }
-    trace_.record(false);
     catch_up();
+    trace_.record(false);
     progress_.finish();
     if (stopped_) progress_.message(fmt::format("a signal asks to stop: saving step {}", position_.step));
     save();

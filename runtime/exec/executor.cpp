@@ -174,7 +174,7 @@ StepWished Executor::launch(const StepInputs& inputs) {
     give_orders(inputs);
     run(program, scope);
     scope.report.times.data_wait = inputs.data_wait;
-    scope.report.times.total = inputs.data_wait + seconds_between(begin, Clock::now());
+    scope.report.times.total = inputs.data_wait + seconds_between(begin, Clock::now()) - scope.of_step_before;
     if (transfers_) {
         under_way_ = scope.report;
     } else {

@@ -154,8 +154,7 @@ class Executor {
     void commit(StepScope& scope);
     void update(StepScope& scope);
     void finish_step_before(const CompiledInstruction& instruction, StepScope& scope);
-    double wait_for_commit();
-    void judge_under_way();
+    double finish_under_way();
     void finish(StepReport report, const StepState& judged);
     [[nodiscard]] StepState* judgement() { return reinterpret_cast<StepState*>(results_.data()); }
     void make_step_kernels();

@@ -1,7 +1,7 @@
 // A training step whose launches were captured once:
 //
-//     host      uploads | launch passes | downloads, sums ......... | launch update | wait
-//     compute            | forward and backward of all micro-batches | update        |
+//     host      uploads | launch passes | wait for the update before | downloads, sums .. | launch update |
+//     compute    update before | forward and backward of all micro-batches .............. | update
 //
 // Two graphs, cut where the host waits for sums. Inside of the first one events join what moves beside it:
 // samples are waited for micro-batch by micro-batch, and each bucket's gradients are told when they are

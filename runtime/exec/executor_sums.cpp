@@ -107,30 +107,27 @@ void Executor::finish_step_before(const CompiledInstruction& instruction, StepSc
     const Action& action = instruction.source->action;
     const bool due =
         std::holds_alternative<ReduceBucket>(action) || std::holds_alternative<OptimizerStep>(action);
-    if (!due || !under_way_) return;
-    scope.report.times.compute += wait_for_commit();
-    judge_under_way();
+    if (due && under_way_) scope.of_step_before += finish_under_way();
 }
 
 void Executor::settle() {
-    if (!under_way_) return;
-    const double waited = wait_for_commit();
-    under_way_->times.compute += waited;
-    under_way_->times.total += waited;
-    judge_under_way();
+    if (under_way_) finish_under_way();
 }
 
-/// Seconds that it took.
-double Executor::wait_for_commit() {
-    parts_.comm->set_state(Phase::step, step_before_label);
+/// Seconds that it took: they belong to the step that is waited for.
+double Executor::finish_under_way() {
+    parts_.comm->set_state(Phase::step, commit_label);
     const auto begin = Clock::now();
     committed_->synchronize();
     const auto end = Clock::now();
-    trace_span(step_before_label, begin, end);
-    return seconds_between(begin, end);
+    trace_span(commit_label, begin, end);
+    const double waited = seconds_between(begin, end);
+    StepReport report = *std::exchange(under_way_, std::nullopt);
+    report.times.compute += waited;
+    report.times.total += waited;
+    finish(report, *judgement());
+    return waited;
 }
-
-void Executor::judge_under_way() { finish(*std::exchange(under_way_, std::nullopt), *judgement()); }
 
 void Executor::finish(StepReport report, const StepState& judged) {
     report.loss_sum = judged.loss_sum;

@@ -14,10 +14,10 @@ using Clock = std::chrono::steady_clock;
     return std::chrono::duration<double>(end - begin).count();
 }
 
-/// What a replayed step calls its passes, and what the wait for the step before is called, in traces and
+/// What a replayed step calls its passes, and what the wait for a device's update is called, in traces and
 /// verdicts.
 inline constexpr std::string_view passes_label = "forward and backward";
-inline constexpr std::string_view step_before_label = "the step before";
+inline constexpr std::string_view commit_label = "wait for the update";
 
 struct Executor::StepScope {
     const StepInputs* inputs = nullptr;  ///< null in forward programs
@@ -26,6 +26,7 @@ struct Executor::StepScope {
     HostBatch batch;
     std::size_t sums_started = 0;
     double drill_delay = 0;
+    double of_step_before = 0;     ///< seconds of this launch in which it was waited for
     Captured* captured = nullptr;  ///< the step is replayed
     bool loaded = false;           ///< the samples were sent ahead
 };

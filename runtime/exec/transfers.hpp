@@ -11,7 +11,8 @@
 //
 // The memory for a batch has two halves, so that the next step's samples travel while this one computes.
 // Compute waits for samples and sums by events, downloads wait for gradients by events, and comm's progress
-// thread asks the event of a piece before it sums; the host itself waits for comm alone.
+// thread asks the event of a piece before it sums; the host itself waits for comm, for the commit of the step
+// before, and for samples to have left its memory.
 //
 // Invariant: a buffer is written again only after its last reader. Before anything of a step leaves the
 // device, and before the next samples travel, the host waits for the commit of the step before, which comes

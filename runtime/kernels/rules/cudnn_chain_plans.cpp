@@ -238,11 +238,16 @@ layers::JoinsNorms joins_norms(const LaunchLimits& limits) {
         const bool has_graphs = input.dtype == DType::f16 && channels % vector == 0 &&
                                 op.out_channels % vector == 0 && op.groups == 1 &&
                                 op.dilation == std::array<std::int64_t, 2>{1, 1} && taps <= most_taps;
-        if (!has_graphs || !inside) return has_graphs;
-        // Evaluation has two tensors of its own at once, training one, its mask and the weights.
-        const std::int64_t elements =
-            2 * limits.samples * input.shape.elements().value + 2 * channels * op.out_channels * taps;
-        return bytes_of(Elements(elements), input.dtype).value + partials <= limits.scratch.value;
+        // Each kind of part has a share of the scratch of its own, so that the largest of all links,
+        // whichever they are, fit together: weights and their gradient; partial sums; two tensors between
+        // links, which evaluation has at once, where training has one and its mask; and the workspace.
+        const std::int64_t share = limits.scratch.value / 5;
+        const auto bytes = [&](std::int64_t elements) {
+            return bytes_of(Elements(elements), input.dtype).value;
+        };
+        const bool fits = partials <= share && bytes(2 * channels * op.out_channels * taps) <= share &&
+                          (!inside || bytes(2 * limits.samples * input.shape.elements().value) <= 2 * share);
+        return has_graphs && fits;
     };
 }
 

@@ -83,7 +83,8 @@ struct ChainPlan {
 [[nodiscard]] std::vector<GraphSpec> graphs_of(const ChainPlan& plan);
 
 /// Which convolutions are worth a chain: those for which cuDNN has the joined graphs (fp16, whole vectors of
-/// channels, no groups or dilation, kernels of less than 32 taps), and whose parts fit the scratch.
+/// channels, no groups or dilation, kernels of less than 32 taps), and whose parts fit the scratch: what this
+/// takes `plan_of` does not refuse.
 [[nodiscard]] layers::JoinsNorms joins_norms(const LaunchLimits& limits);
 
 }  // namespace trireme::cudnn

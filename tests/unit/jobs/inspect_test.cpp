@@ -120,6 +120,19 @@ TEST(PlannedGpu, ChainsAreCutWhereTheScratchIsSmall) {
     EXPECT_NO_THROW((void)job.memory(0));
 }
 
+/// What the rewrite makes a kernel takes, whatever the scratch.
+TEST(PlannedGpu, NoChainIsMadeThatIsRefused) {
+    for (const char* recipe : {"resnet50", "resnet18-cifar"}) {
+        for (const std::int64_t mb : {32, 48, 64, 96, 128, 192, 256, 384}) {
+            JobSpec spec = spec_of(recipe, "fp16");
+            spec.job.workspace_cap = Bytes(mb << 20);
+            Backend backend = planned_cuda_backend(90, spec.numerics());
+            EXPECT_NO_THROW(PlannedJob(spec, 1, 1, DataUse::if_there, std::move(backend)))
+                << recipe << ", " << mb << " MiB";
+        }
+    }
+}
+
 /// What the host holds beside the device is counted apart, and job.memory_limit is the device's.
 TEST(PlannedGpu, MemoryIsCountedOnBothSides) {
     const MemoryReport report = planned("gpt-char", "bf16", 90, 1).memory(0);

@@ -305,7 +305,7 @@ struct KeepNormSums {
 };
 
 /// d_x = weight rstd (d - sum(d)/n - xhat sum(d xhat)/n), xhat = (x - mean) rstd, a rule of ForEachRow; and
-/// d_residual = d. Either may lie where d does.
+/// d_residual = d. Either may lie where d does, and d_x where x does.
 struct NormInputGradient {
     Source x;
     Source d;
