@@ -238,15 +238,15 @@ layers::JoinsNorms joins_norms(const LaunchLimits& limits) {
         const bool has_graphs = input.dtype == DType::f16 && channels % vector == 0 &&
                                 op.out_channels % vector == 0 && op.groups == 1 &&
                                 op.dilation == std::array<std::int64_t, 2>{1, 1} && taps <= most_taps;
-        // Each kind of part has a share of the scratch of its own, so that the largest of all links,
-        // whichever they are, fit together: weights and their gradient; partial sums; two tensors between
-        // links, which evaluation has at once, where training has one and its mask; and the workspace.
+        // Shares of the scratch, so that the largest parts of all links, whichever they are, fit together: a
+        // fifth for weights, their gradient and partial sums; the rest for two tensors between links, which
+        // evaluation has at once, where training has one and its mask.
         const std::int64_t share = limits.scratch.value / 5;
-        const auto bytes = [&](std::int64_t elements) {
-            return bytes_of(Elements(elements), input.dtype).value;
+        const auto two = [&](std::int64_t elements) {
+            return bytes_of(Elements(2 * elements), input.dtype).value;
         };
-        const bool fits = partials <= share && bytes(2 * channels * op.out_channels * taps) <= share &&
-                          (!inside || bytes(2 * limits.samples * input.shape.elements().value) <= 2 * share);
+        const bool fits = partials + two(channels * op.out_channels * taps) <= share &&
+                          (!inside || two(limits.samples * input.shape.elements().value) <= 4 * share);
         return has_graphs && fits;
     };
 }
