@@ -59,14 +59,14 @@ ParallelSpec parallel_spec(const JobSpec& spec, int world) {
 
 /// Samples of an evaluation that a rank computes at once. In canonical mode the rank count may not decide
 /// what a kernel is given.
-std::int64_t eval_rows_of(const JobSpec& spec, std::int64_t parts) {
+std::int64_t eval_rows_of(const JobSpec& spec, int world) {
+    const std::int64_t parts = spec.job.canonical ? leaves_of(parallel_spec(spec, world)) : world;
     return (spec.data.eval_batch + parts - 1) / parts;
 }
 
 LaunchLimits launch_limits(const JobSpec& spec, int world) {
-    const ParallelSpec parallel = parallel_spec(spec, world);
-    const std::int64_t evaluated = eval_rows_of(spec, spec.job.canonical ? leaves_of(parallel) : world);
-    return {std::max(largest_launch(parallel), evaluated), spec.job.workspace_cap};
+    return {std::max(largest_launch(parallel_spec(spec, world)), eval_rows_of(spec, world)),
+            spec.job.workspace_cap};
 }
 
 std::optional<std::int64_t> training_samples(const std::optional<io::DataSetInfo>& data) {
@@ -145,9 +145,7 @@ std::int64_t PlannedJob::horizon() const {
     return spec_.job.epochs.value_or(1) * plan_->shards().steps_per_epoch();
 }
 
-std::int64_t PlannedJob::eval_rows() const {
-    return eval_rows_of(spec_, spec_.job.canonical ? plan_->shards().shards() : world());
-}
+std::int64_t PlannedJob::eval_rows() const { return eval_rows_of(spec_, world()); }
 
 Bytes PlannedJob::data_memory(int rank) const {
     io::LoaderGeometry geometry;  // without a data set: bytes for samples, a class for a target

@@ -255,17 +255,21 @@ std::vector<NodeId> ModelGraph::readers_of(TensorId id) const {
     return readers;
 }
 
+Cost& Cost::operator+=(const Cost& other) {
+    forward_flops += other.forward_flops;
+    backward_input_flops += other.backward_input_flops;
+    backward_weight_flops += other.backward_weight_flops;
+    activation_bytes += other.activation_bytes;
+    weight_bytes += other.weight_bytes;
+    return *this;
+}
+
 Cost ModelGraph::total_cost() const {
     Cost total;
     for (const Node& node : nodes_) {
         std::vector<Shape> inputs;
         for (TensorId id : node.inputs) inputs.push_back(tensor(id).shape);
-        const Cost cost = cost_of(node.op, inputs, tensor(node.output).shape);
-        total.forward_flops += cost.forward_flops;
-        total.backward_input_flops += cost.backward_input_flops;
-        total.backward_weight_flops += cost.backward_weight_flops;
-        total.activation_bytes += cost.activation_bytes;
-        total.weight_bytes += cost.weight_bytes;
+        total += cost_of(node.op, inputs, tensor(node.output).shape);
     }
     return total;
 }

@@ -64,6 +64,8 @@ struct Cost {
     double backward_weight_flops = 0;
     double activation_bytes = 0;  ///< read and written by forward, per sample
     double weight_bytes = 0;      ///< read by forward, once a batch
+
+    Cost& operator+=(const Cost& other);
 };
 
 /// Invariant: nodes stand in an order in which every tensor is made before it is read. Node names are unique;

@@ -18,13 +18,6 @@ void check_bare(const ConvNorm& link) {
         throw ConfigError("conv_norm_chain: a link has a bias, a residual or an activation of its own");
 }
 
-void add(Cost& total, const Cost& part) {
-    total.forward_flops += part.forward_flops;
-    total.backward_weight_flops += part.backward_weight_flops;
-    total.activation_bytes += part.activation_bytes;
-    total.weight_bytes += part.weight_bytes;
-}
-
 }  // namespace
 
 std::string attributes(const ConvNormChain& op) {
@@ -93,19 +86,16 @@ Cost cost(const ConvNormChain& op, const Shapes& inputs, const Shape& output) {
         const Cost conv = cost(op.links[i].conv, Shapes{shapes[i]}, shapes[i + 1]);
         const Cost norm = cost(op.links[i].norm, Shapes{shapes[i + 1]}, shapes[i + 1]);
         const bool last = i + 1 == op.links.size();
-        add(total, conv);
-        add(total, norm);
+        total += conv;
+        total += norm;
         if (!last) total.activation_bytes -= norm.activation_bytes;
-        total.backward_weight_flops += norm.backward_input_flops;
-        if (i == 0) {
-            total.backward_input_flops = conv.backward_input_flops;
-        } else {
-            total.backward_weight_flops += conv.backward_input_flops;
-        }
         const double relu = epilogue_flops(false, last ? op.activation : Activation::relu, shapes[i + 1]);
         total.forward_flops += relu;
         total.backward_weight_flops += relu;
     }
+    const double first = cost(op.links.front().conv, Shapes{shapes[0]}, shapes[1]).backward_input_flops;
+    total.backward_weight_flops += total.backward_input_flops - first;
+    total.backward_input_flops = first;
     if (op.residual == ChainResidual::none) return total;
     total.forward_flops += static_cast<double>(output.elements().value);
     total.activation_bytes += 4 * static_cast<double>(output.elements().value);

@@ -183,13 +183,6 @@ StepWished Executor::launch(const StepInputs& inputs) {
     return scope.report.wished;
 }
 
-StepReport Executor::step(const StepInputs& inputs) {
-    ensure(!under_way_ && over_.empty(), "a single step follows none that is under way");
-    launch(inputs);
-    settle();
-    return take_report().value();
-}
-
 std::optional<StepReport> Executor::take_report() {
     if (over_.empty()) return std::nullopt;
     const StepReport oldest = over_.front();

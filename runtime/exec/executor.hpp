@@ -91,8 +91,6 @@ class Executor {
     void settle();
     /// Of a step that is over, the oldest first and each once; none where there is none.
     [[nodiscard]] std::optional<StepReport> take_report();
-    /// A step from its launch to its end. No other may be under way, nor its report be left.
-    StepReport step(const StepInputs& inputs);
     /// Counts updates and moves the loss scale from here on: after a resume, before the next step.
     void restore(const StepState& state);
     /// Before the memory of StepInputs::next goes without having been given to a step.

@@ -42,8 +42,7 @@ class Capture {
 
 /// Instructions in which the host takes part; all others only launch.
 bool is_of_host(const Action& action) {
-    return std::holds_alternative<LoadMicrobatch>(action) || std::holds_alternative<ReduceBucket>(action) ||
-           std::holds_alternative<OptimizerStep>(action);
+    return std::holds_alternative<LoadMicrobatch>(action) || follows_passes(action);
 }
 
 }  // namespace
@@ -83,8 +82,7 @@ void Executor::replay(CompiledProgram& program, StepScope& scope) {
     scope.report.times.compute += seconds_between(begin, end);
     trace_span(passes_label, begin, end);
     for (CompiledInstruction& instruction : program.instructions()) {
-        const Action& action = instruction.source->action;
-        if (is_of_host(action) && !std::holds_alternative<LoadMicrobatch>(action)) play(instruction, scope);
+        if (follows_passes(instruction.source->action)) play(instruction, scope);
     }
 }
 

@@ -104,10 +104,7 @@ void Executor::update(StepScope& scope) {
 /// In front of what leaves the device, and of the next samples: a queue that is never empty computes
 /// meanwhile.
 void Executor::finish_step_before(const CompiledInstruction& instruction, StepScope& scope) {
-    const Action& action = instruction.source->action;
-    const bool due =
-        std::holds_alternative<ReduceBucket>(action) || std::holds_alternative<OptimizerStep>(action);
-    if (due && under_way_) scope.of_step_before += finish_under_way();
+    if (under_way_ && follows_passes(instruction.source->action)) scope.of_step_before += finish_under_way();
 }
 
 void Executor::settle() {

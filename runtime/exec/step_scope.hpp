@@ -19,6 +19,11 @@ using Clock = std::chrono::steady_clock;
 inline constexpr std::string_view passes_label = "forward and backward";
 inline constexpr std::string_view commit_label = "wait for the update";
 
+/// What follows the passes of a step where these are replayed: results leave, the update is committed.
+[[nodiscard]] inline bool follows_passes(const Action& action) {
+    return std::holds_alternative<ReduceBucket>(action) || std::holds_alternative<OptimizerStep>(action);
+}
+
 struct Executor::StepScope {
     const StepInputs* inputs = nullptr;  ///< null in forward programs
     StepReport report;

@@ -202,7 +202,7 @@ TEST_F(Async, UnwindingWaitsForWhatIsInFlight) {
             StepInputs inputs;
             inputs.batch = {std::as_bytes(std::span(x)), std::as_bytes(std::span(y)), 4};
             inputs.deadline = comm::soon();
-            (void)executor.step(inputs);
+            (void)executor.launch(inputs);
         });
         EXPECT_TRUE(endings[0].verdict.has_value()) << endings[0].other_error;
         EXPECT_EQ(ranks.pinned(0), 0);

@@ -35,7 +35,7 @@ TEST(ForwardOnly, NeedsNeitherGradientsNorTheMemoryOfTraining) {
     EXPECT_TRUE(evaluating.gradients().empty());
     EXPECT_FALSE(training.gradients().empty());
     EXPECT_LT(evaluating.arena_bytes(), training.arena_bytes());
-    EXPECT_THROW((void)evaluating.step(StepInputs{}), InternalError);
+    EXPECT_THROW((void)evaluating.launch(StepInputs{}), InternalError);
 
     const auto elements = static_cast<std::size_t>(4 * graph.tensor(graph.input()).shape.elements().value);
     std::vector<float> x(elements);

@@ -131,13 +131,18 @@ class HostGraphs {
         std::vector<double> values_;
     };
 
-    static void conv_forward(const cudnn::GraphSpec& spec, const Tensors& t) {
-        Sums sums(t.back());
+    /// y into `sums`.
+    template <class Image>
+    static void convolve(const cudnn::GraphSpec& spec, const Image& image, const HostTensor& w, Sums& sums) {
         for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
                                      std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
                                      std::int64_t row, std::int64_t column) {
-            sums.at(n, o, y, x) += t[0].get(n, c, row, column) * t[1].get(o, i, ky, kx);
+            sums.at(n, o, y, x) += image.get(n, c, row, column) * w.get(o, i, ky, kx);
         });
+    }
+    static void conv_forward(const cudnn::GraphSpec& spec, const Tensors& t) {
+        Sums sums(t.back());
+        convolve(spec, t[0], t[1], sums);
         t.back().for_each([&](std::int64_t n, std::int64_t o, std::int64_t y, std::int64_t x) {
             double& value = sums.at(n, o, y, x);
             if (spec.bias) value += t[2].get(0, o, 0, 0);
@@ -189,11 +194,7 @@ class HostGraphs {
                                 const HostTensor& w, std::size_t first) {
         const HostTensor& result = t[first];
         Sums products(result);
-        for_each_term(spec.conv, [&](std::int64_t o, std::int64_t n, std::int64_t y, std::int64_t x,
-                                     std::int64_t i, std::int64_t c, std::int64_t ky, std::int64_t kx,
-                                     std::int64_t row, std::int64_t column) {
-            products.at(n, o, y, x) += image.get(n, c, row, column) * w.get(o, i, ky, kx);
-        });
+        convolve(spec, image, w, products);
         products.store();
         Sums sum(t[first + 1]);
         Sums squares(t[first + 2]);

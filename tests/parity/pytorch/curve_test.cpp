@@ -74,7 +74,9 @@ std::vector<double> train(const nlohmann::json& curve, std::uint64_t moved, doub
         inputs.step = step;
         inputs.lr = curve.at("lr").get<double>();
         inputs.deadline = Deadline::in_seconds(60);
-        const StepReport report = executor.step(inputs);
+        (void)executor.launch(inputs);
+        executor.settle();
+        const StepReport report = executor.take_report().value();
         losses.push_back(report.loss_sum / static_cast<double>(report.samples));
     }
     world.front()->finish(Deadline::in_seconds(60));
