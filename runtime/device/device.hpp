@@ -102,7 +102,7 @@ class Device {
     [[nodiscard]] virtual std::byte* open_shared(const std::string& handle);
     virtual void close_shared(std::byte*) noexcept {}
     /// Null where the device's maker has none; it may still refuse.
-    [[nodiscard]] virtual CollectiveLibrary* collectives() { return nullptr; }
+    [[nodiscard]] virtual std::shared_ptr<CollectiveLibrary> collectives() { return nullptr; }
 };
 
 /// Host memory of others that is pinned for a while. Both must outlive it.

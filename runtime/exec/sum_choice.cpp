@@ -8,6 +8,7 @@
 
 #include "runtime/core/error.hpp"
 #include "runtime/core/quantile.hpp"
+#include "runtime/exec/library_join.hpp"
 #include "runtime/exec/staged_sums.hpp"
 
 namespace trireme {
@@ -25,7 +26,7 @@ SumFacts facts_of(comm::Communicator& comm, Device& device) {
     mine.shares_memory = device.shares_memory();
     mine.mpi_carries = comm.carries_device_memory();
     mine.library_refusal = "the device has no such library";
-    if (CollectiveLibrary* library = device.collectives()) {
+    if (const auto library = device.collectives()) {
         mine.library_refusal = library->refusal();
         if (mine.library_refusal.empty()) mine.library = library->name();
     }
@@ -126,14 +127,8 @@ std::unique_ptr<BucketSums> SumChoice::make(SumPath path, const SumSite& site,
             return std::make_unique<LaneSums>(site, add, peers_->views());
         case SumPath::mpi:
             return std::make_unique<LaneSums>(site, add, std::vector<std::span<const std::byte>>{});
-        case SumPath::nccl: {
-            CollectiveLibrary& library = *device_.collectives();
-            const std::string id = comm_
-                                       .all_gather(comm_.rank() == 0 ? library.new_id() : "",
-                                                   "id of the library's ranks", meeting())
-                                       .front();
-            return std::make_unique<LibrarySums>(site, library.join(id, comm_.rank(), comm_.size()));
-        }
+        case SumPath::nccl:
+            return std::make_unique<LibrarySums>(site, join_library(device_.collectives(), comm_, meeting()));
         case SumPath::staged:
         case SumPath::automatic:
             break;

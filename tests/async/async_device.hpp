@@ -246,7 +246,7 @@ class AsyncDevice final : public Device {
         if (blind) throw DeviceError("the device sees no other");
         return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(std::stoull(handle)));
     }
-    [[nodiscard]] CollectiveLibrary* collectives() override { return library.get(); }
+    [[nodiscard]] std::shared_ptr<CollectiveLibrary> collectives() override { return library; }
 
     bool shares = false;
     bool blind = false;  ///< it cannot map the memory of others

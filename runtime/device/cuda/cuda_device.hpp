@@ -49,7 +49,7 @@ class CudaDevice final : public Device {
     /// Of a GPU of this host that this one reaches over NVLink or PCIe, or of this very GPU.
     [[nodiscard]] std::byte* open_shared(const std::string& handle) override;
     void close_shared(std::byte* memory) noexcept override;
-    [[nodiscard]] CollectiveLibrary* collectives() override { return &nccl_; }
+    [[nodiscard]] std::shared_ptr<CollectiveLibrary> collectives() override { return nccl_; }
 
     /// 90 for a compute capability of 9.0.
     [[nodiscard]] int sm() const { return sm_; }
@@ -68,7 +68,7 @@ class CudaDevice final : public Device {
     Bytes total_{};
     CudaMemory memory_;
     PinnedMemory staging_;
-    cuda::Nccl nccl_{index_};
+    std::shared_ptr<cuda::Nccl> nccl_ = std::make_shared<cuda::Nccl>(index_);
     std::vector<Region> shared_;
 };
 
