@@ -36,7 +36,8 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 fixed_addresses=()
 if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
 
-# Labels whose tests start processes of their own run one test at a time.
+# Tests of the other labels start processes of their own, which for the most part wait for each other: with more of them than
+# cores the cores are used.
 shared_labels='^(unit|multirank|parity|golden|hostrun|async)$'
 required=unit,multirank,mpi,parity,golden,faults,hostrun,async
 broken_steps=()
@@ -86,7 +87,7 @@ set_up=(cluster/install-deps.sh)
 if build release all; then
     # Fuzzing is for asan, which sees more.
     run_tests release release -L "$shared_labels" -E Fuzz --parallel "$jobs"
-    run_tests release-processes release -LE "$shared_labels"
+    run_tests release-processes release -LE "$shared_labels" --parallel "$((jobs + 1))"
 fi
 if build asan tests_unit tests_multirank; then run_tests asan asan --parallel "$jobs"; fi
 if build tsan tests_threads tests_multirank; then run_tests tsan tsan --parallel "$jobs"; fi
