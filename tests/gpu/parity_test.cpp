@@ -10,6 +10,7 @@
 namespace trireme::parity {
 namespace {
 
+/// With algorithms that repeat their bits, as canonical jobs have them.
 class GpuParity : public testing::TestWithParam<DType> {
   protected:
     /// Convolutions in fp32 round their operands to TF32 unless this says otherwise when CUDA starts.
@@ -17,11 +18,11 @@ class GpuParity : public testing::TestWithParam<DType> {
     void SetUp() override {
         if (const std::string reason = gpu::why_skip(); !reason.empty()) GTEST_SKIP() << reason;
     }
-    static void check(const std::vector<OpCase>& cases) {
-        Backend backend = gpu::managed_backend();
+    static void check(const std::vector<OpCase>& cases, Repeats repeats = Repeats::same_bits) {
+        Backend backend = gpu::managed_backend({.deterministic = repeats == Repeats::same_bits});
         ASSERT_FALSE(backend.providers.empty());
         const bool half = GetParam() != DType::f32;
-        expect_parity_of_all(backend, half ? stored_as(GetParam(), cases) : cases, 1, Batches::all);
+        expect_parity_of_all(backend, half ? stored_as(GetParam(), cases) : cases, 1, Batches::all, repeats);
     }
 };
 
@@ -42,6 +43,23 @@ TEST_P(GpuParity, ConvNormChains) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, GpuParity, testing::Values(DType::f32, DType::bf16, DType::f16),
+                         [](const auto& type) { return std::string(name_of(type.param)); });
+
+/// With the algorithms that libraries choose first, of those nodes that are a library's.
+class GpuFastParity : public GpuParity {
+  protected:
+    static void check(const std::vector<OpCase>& cases) { GpuParity::check(cases, Repeats::any_bits); }
+};
+
+TEST_P(GpuFastParity, Convolution) { check(convolution_cases()); }
+TEST_P(GpuFastParity, Linear) { check(linear_cases()); }
+TEST_P(GpuFastParity, Attention) { check(attention_cases()); }
+TEST_P(GpuFastParity, FeedForward) { check(feed_forward_cases()); }
+TEST_P(GpuFastParity, ConvNormChains) {
+    if (GetParam() != DType::bf16) check(conv_norm_chain_cases());
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, GpuFastParity, testing::Values(DType::f32, DType::bf16, DType::f16),
                          [](const auto& type) { return std::string(name_of(type.param)); });
 
 class GpuLossParity : public GpuParity {};

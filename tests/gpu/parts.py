@@ -5,27 +5,37 @@ import re
 import shutil
 
 RECIPES = "jobs/recipes"
-# What a recipe trains on here, and how much of it a part of 60 seconds or a benchmark takes. The synthetic sets have the shape
-# of the real ones, and can be learnt.
-SETS = {
-    "lenet-mnist": ("mnist", "idx:data/mnist"),
-    "resnet18-cifar": ("cifar", "synthetic:cifar10:20000"),
-    "resnet50": ("imagenet", "synthetic:imagenet:4000"),
-    "gpt-char": ("shakespeare", "text:data/text/tinyshakespeare.txt.gz", "--split", "train=0.9,val=0.1"),
-    "gpt2-124m": ("bytes", "text:data/text/tinyshakespeare.txt.gz", "--split", "train=0.9,val=0.1"),
-}
+# Data sets that are made up have the shape of the real ones and can be learnt: kind, samples, and samples in a rehearsal.
+SYNTHETIC = {"resnet18-cifar": ("cifar10", 20000, 64), "resnet50": ("imagenet", 4000, 16)}
+TEXT = ("text:data/text/tinyshakespeare.txt.gz", "--split", "train=0.9,val=0.1")
+SMALL_GPT = ("--model.layers", 2, "--model.width", 64, "--model.heads", 2, "--model.context", 32)
 
 
 class Failed(Exception):
     """Why a part did not pass."""
 
 
+def data(bench, recipe):
+    if recipe in SYNTHETIC:
+        kind, full, small = SYNTHETIC[recipe]
+        return bench.data(kind, f"synthetic:{kind}:{bench.size(full, small)}")
+    return bench.data("text", *TEXT) if recipe.startswith("gpt") else bench.data("mnist", "idx:data/mnist")
+
+
 def job(bench, recipe, *keys):
     """The words of a job on the GPU: the recipe with its data set and further keys."""
-    words = [f"{RECIPES}/{recipe}.cfg", "--data.path", bench.data(*SETS[recipe]), "--job.device", "cuda", "--telemetry.progress", "off"]
+    words = [f"{RECIPES}/{recipe}.cfg", "--data.path", data(bench, recipe), "--job.device", "cuda", "--telemetry.progress", "off"]
+    if recipe.startswith("gpt"):
+        words += bench.size((), SMALL_GPT)
     if recipe == "gpt2-124m":  # its own tokenizer is not in the repository: bytes, in its own embedding
-        words += ["--model.vocabulary", 50257]
+        words += ["--model.vocabulary", bench.size(50257, 500)]
     return [*words, *keys]
+
+
+def batch(bench, full, small):
+    """Samples of a step; `full` is None where it is the recipe's."""
+    samples = bench.size(full, small)
+    return [] if samples is None else ["--data.batch", samples]
 
 
 def gtest(bench, program, filter_, environment=None):
@@ -96,15 +106,18 @@ def graphs(bench):
     return gtest(bench, "gpu_cudnn", "GpuCudnn.*")
 
 
+def same_bits(bench, recipe, samples):
+    """The words of a short job in canonical mode."""
+    keys = ["--job.deterministic", "canonical", "--job.share_device", "true", "--job.epochs", "", "--job.steps", bench.size(30, 3)]
+    return job(bench, recipe, *keys, *batch(bench, samples, samples // 4))
+
+
 def canonical(bench):
     """Canonical mode: the same bits on 1, 2 and 4 ranks, which share the GPU where there is one"""
     figures = {}
-    for recipe, batch in (("lenet-mnist", 64), ("gpt-char", 16)):
-        hashes = {}
-        for ranks in (1, 2, 4):
-            keys = ["--job.deterministic", "canonical", "--job.share_device", "true", "--job.epochs", "", "--job.steps", 30, "--data.batch", batch]
-            done = train(bench, f"canonical-{recipe}-{ranks}", *job(bench, recipe, *keys), ranks=ranks)
-            hashes[ranks] = done["params_sha256"]
+    for recipe, samples in (("lenet-mnist", 64), ("gpt-char", 16)):
+        words = same_bits(bench, recipe, samples)
+        hashes = {ranks: train(bench, f"canonical-{recipe}-{ranks}", *words, ranks=ranks)["params_sha256"] for ranks in (1, 2, 4)}
         if len(set(hashes.values())) != 1:
             raise Failed(f"{recipe} gave other bits on other rank counts: {hashes}")
         figures[recipe] = f"equal on 1, 2 and 4 ranks: {hashes[1][:16]}"
@@ -114,30 +127,32 @@ def canonical(bench):
 def capture(bench):
     """Steps replayed as CUDA graphs: the bits of steps that are launched kernel by kernel, and what either takes"""
     figures = {}
-    for recipe, batch in (("lenet-mnist", 64), ("gpt-char", 16)):
-        hashes = {}
-        for captured in ("true", "false"):
-            keys = ["--job.capture", captured, "--job.deterministic", "canonical", "--job.epochs", "", "--job.steps", 30, "--data.batch", batch]
-            done = train(bench, f"capture-{captured}-{recipe}", *job(bench, recipe, *keys))
-            hashes[captured] = done["params_sha256"]
+    for recipe, samples in (("lenet-mnist", 64), ("gpt-char", 16)):
+        words = same_bits(bench, recipe, samples)
+        hashes = {
+            captured: train(bench, f"capture-{captured}-{recipe}", *words, "--job.capture", captured)["params_sha256"] for captured in ("true", "false")
+        }
         if len(set(hashes.values())) != 1:
             raise Failed(f"{recipe} gave other bits when its steps were replayed: {hashes}")
-        text = bench.trireme("bench", "train", *job(bench, recipe), "--steps", 50, "--rounds", 5, "--against", "--job.capture false", "--json")
+        turns = ["--steps", bench.size(50, 2), "--rounds", bench.size(5, 2)]
+        words = job(bench, recipe, *batch(bench, None, 8))
+        text = bench.trireme("bench", "train", *words, *turns, "--against", "--job.capture false", "--json")
         figures[recipe] = {"bits": hashes["true"][:16], **bench_figures(text)}
     return figures
 
 
-def training(recipe, *keys):
+def training(recipe, *keys, samples=(None, 8)):
     def part(bench):
+        words = [*job(bench, recipe, *keys, *batch(bench, *samples)), "--job.epochs", ""]
         # How many steps are a minute: from a short run, of which the first steps are the slowest.
-        probe = train(bench, f"probe-{recipe}", *job(bench, recipe, *keys, "--job.epochs", "", "--job.steps", 30))
-        steps = max(60, int(60e3 / probe["step_ms"]["median"]))
-        run = ["--job.epochs", "", "--job.steps", steps, "--telemetry.log_every", max(1, steps // 100), "--telemetry.eval_every", 0]
-        done = train(bench, f"train-{recipe}", *job(bench, recipe, *keys, *run))
+        probe = train(bench, f"probe-{recipe}", *words, "--job.steps", bench.size(30, 3))
+        steps = bench.size(max(60, int(60e3 / probe["step_ms"]["median"])), 6)
+        run = ["--job.steps", steps, "--telemetry.log_every", max(1, steps // 100), "--telemetry.eval_every", 0]
+        done = train(bench, f"train-{recipe}", *words, *run)
         curve = losses(bench.out / "runs" / f"train-{recipe}")
         tenth = max(1, len(curve) // 10)
         first, last = sum(curve[:tenth]) / tenth, sum(curve[-tenth:]) / tenth
-        if not last < first:
+        if not last < first and not bench.rehearsal:
             raise Failed(f"the loss did not fall: {first:.4f} at first, {last:.4f} at last")
         return {"steps": steps, "loss": f"{first:.4f} to {last:.4f}", "samples/s": round(done["samples_per_s"]), "step ms": done["step_ms"]["median"]}
 
@@ -145,10 +160,12 @@ def training(recipe, *keys):
     return part
 
 
-def benchmark(recipe, *keys, steps=20):
+def benchmark(recipe, *keys, steps=20, samples=(None, 8)):
     def part(bench):
         peer = ["--peer", f"torch={bench.torch}", "--peer-script", "tests/bench/torch_peer.py"] if bench.torch else []
-        return bench_figures(bench.trireme("bench", "train", *job(bench, recipe, *keys), "--steps", steps, "--rounds", 5, *peer, "--json"))
+        turns = ["--steps", bench.size(steps, 2), "--rounds", bench.size(5, 2)]
+        words = job(bench, recipe, *keys, *batch(bench, *samples))
+        return bench_figures(bench.trireme("bench", "train", *words, *turns, *peer, "--json"))
 
     part.__doc__ = f"Step times, with PyTorch beside where --torch names one: {recipe} {' '.join(keys)}".rstrip()
     return part
@@ -156,15 +173,15 @@ def benchmark(recipe, *keys, steps=20):
 
 def allreduce(bench):
     """What two ranks pay for their sums, by the split of a step"""
-    keys = ["--job.share_device", "true", "--data.batch", 64]
-    return bench_figures(bench.trireme("bench", "train", *job(bench, "resnet50", *keys), "--steps", 20, "--json", ranks=2))
+    words = job(bench, bench.size("resnet50", "resnet18-cifar"), "--job.share_device", "true", *batch(bench, 64, 4))
+    return bench_figures(bench.trireme("bench", "train", *words, "--steps", bench.size(20, 2), "--json", ranks=2))
 
 
 def sums(bench):
     """A sum of 100 MB between two ranks by each way there is, and the same bits by all of comm's"""
     # The widest layer of this network has 100 MB of gradients, which are a bucket of their own.
-    keys = ["--model.name", "mlp", "--model.hidden", "5000,5000", "--parallel.bucket_mb", 90, "--job.share_device", "true", "--data.batch", 64,
-            "--job.epochs", "", "--job.steps", 5, "--telemetry.eval_every", 0]
+    keys = ["--model.name", "mlp", "--model.hidden", bench.size("5000,5000", "500,500"), "--parallel.bucket_mb", bench.size(90, 1)]
+    keys += ["--job.share_device", "true", *batch(bench, 64, 8), "--job.epochs", "", "--job.steps", 5, "--telemetry.eval_every", 0]
     figures, hashes = {}, {}
     for way in ("auto", "staged", "ipc"):
         done = train(bench, f"sums-{way}", *job(bench, "lenet-mnist", *keys), "--parallel.algorithm", way, ranks=2)
@@ -203,13 +220,13 @@ PARTS = {
     "capture": capture,
     "train-lenet": training("lenet-mnist"),
     "train-resnet18": training("resnet18-cifar", *BF16),
-    "train-resnet50": training("resnet50", *BF16, "--data.batch", "128"),
+    "train-resnet50": training("resnet50", *BF16, samples=(128, 2)),
     "train-gpt-char": training("gpt-char", *BF16),
-    "train-gpt2": training("gpt2-124m", *BF16, "--data.batch", "16"),
+    "train-gpt2": training("gpt2-124m", *BF16, samples=(16, 8)),
     "bench-lenet": benchmark("lenet-mnist", steps=200),
     "bench-resnet18": benchmark("resnet18-cifar", *BF16, steps=50),
-    "bench-resnet50": benchmark("resnet50", *BF16),
-    "bench-gpt2": benchmark("gpt2-124m", *BF16, "--data.batch", "32"),
+    "bench-resnet50": benchmark("resnet50", *BF16, samples=(None, 2)),
+    "bench-gpt2": benchmark("gpt2-124m", *BF16, samples=(32, 8)),
     "allreduce": allreduce,
     "sums": sums,
     "memcheck": sanitizer("memcheck"),

@@ -26,9 +26,13 @@ NO_GPU = 77
 class Bench:
     """What parts run with: programs, data sets that are made once, and the time that is left."""
 
-    def __init__(self, programs, out, torch):
-        self.programs, self.out, self.torch = programs, out, torch
+    def __init__(self, programs, out, torch, rehearsal):
+        self.programs, self.out, self.torch, self.rehearsal = programs, out, torch, rehearsal
         self.deadline = time.monotonic() + PART_SECONDS
+
+    def size(self, full, small):
+        """A number of steps, samples or rounds; the small one in a rehearsal, whose GPU is the CPU."""
+        return small if self.rehearsal else full
 
     def program(self, name):
         path = self.programs / name
@@ -68,6 +72,14 @@ class Bench:
         return path
 
 
+def emulated(programs):
+    """The environment in which programs find the libraries of the emulated GPU (tests/emulated) instead of CUDA's."""
+    libraries = programs.parent / "emulated"
+    if not libraries.exists():
+        raise SystemExit(f"{libraries} is not there: build the target tests_emulated of the preset cuda")
+    return {"LD_LIBRARY_PATH": str(libraries), "TRIREME_CUDA_LIBRARIES": str(libraries)}
+
+
 def gpu_of(programs):
     """The GPU's name, or None and the reason."""
     probe = programs / "gpu_device"
@@ -81,16 +93,16 @@ def gpu_of(programs):
     return None, lines[0].strip() if lines else done.stdout[-500:] + done.stderr[-500:]
 
 
-def run_part(name, programs, out, torch):
+def run_part(name, bench):
     """Runs a part and keeps its result."""
     print(f"==> {name}: {PARTS[name].__doc__.splitlines()[0]}", flush=True)
     begin = time.monotonic()
     try:
-        result = {"status": "passed", "figures": PARTS[name](Bench(programs, out, torch))}
+        result = {"status": "passed", "figures": PARTS[name](bench)}
     except Failed as failure:
         result = {"status": "failed", "reason": str(failure)}
     result["seconds"] = round(time.monotonic() - begin, 1)
-    (out / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (bench.out / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"    {result['status']} after {result['seconds']} s", flush=True)
     if result["status"] == "failed":
         print("    " + result["reason"].replace("\n", "\n    "), flush=True)
@@ -126,6 +138,7 @@ def arguments():
     parser.add_argument("--programs", type=pathlib.Path, default=REPOSITORY / "build/cuda/bin")
     parser.add_argument("--out", type=pathlib.Path, default=REPOSITORY / "build/gpu-results")
     parser.add_argument("--torch", default="", help="a Python that has PyTorch")
+    parser.add_argument("--rehearse", action="store_true", help="on the emulated GPU of the build, in small: figures mean nothing")
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     if unknown := [name for name in options.parts if name not in PARTS]:
@@ -140,6 +153,8 @@ def main():
             print(f"{name:<20} {part.__doc__.splitlines()[0]}")
         return 0
     programs, out = options.programs.resolve(), options.out.resolve()
+    if options.rehearse:
+        os.environ |= emulated(programs)
     gpu, reason = gpu_of(programs)
     if gpu is None:
         print(f"no GPU can be used: {reason}")
@@ -147,7 +162,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     wanted = options.parts or [name for name in PARTS if not (out / f"{name}.json").exists()]
     for name in wanted:
-        run_part(name, programs, out, options.torch)
+        run_part(name, Bench(programs, out, options.torch, options.rehearse))
     versions = json.loads(subprocess.run([programs / "trireme", "version", "--json"], capture_output=True, text=True, check=True).stdout)
     results = write_report(out, gpu, versions)
     print((out / "gpu.txt").read_text(encoding="utf-8"))

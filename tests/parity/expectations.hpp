@@ -19,8 +19,12 @@ void expect_same_bits(const Results& once, const Results& again);
 void expect_repeatable(KernelBench& bench);
 
 enum class Batches { all, largest };
+/// Whether a back end promises the same bits each time: one that may take any algorithm of a library does
+/// not.
+enum class Repeats { same_bits, any_bits };
 /// Every provider of the back end on every case that it takes; prints how many of them each took, and what it
 /// refused in its own words.
-void expect_parity_of_all(Backend& backend, const std::vector<OpCase>& cases, int threads, Batches batches);
+void expect_parity_of_all(Backend& backend, const std::vector<OpCase>& cases, int threads, Batches batches,
+                          Repeats repeats = Repeats::same_bits);
 
 }  // namespace trireme::parity

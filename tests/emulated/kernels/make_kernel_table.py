@@ -24,7 +24,8 @@ def main() -> None:
     kernels = {}
     for mangled, plain in zip(symbols(arguments.nm, arguments.objects), symbols(arguments.nm, arguments.objects, "--demangle"), strict=True):
         if found := KERNEL.fullmatch(plain):
-            kernels[mangled] = f"bind_{found[1]}<{found['body']}>"
+            # nvcc 13 gives the host's half of a template internal linkage (L), and not the kernel.
+            kernels[mangled.replace("cudaL", "cuda", 1)] = f"bind_{found[1]}<{found['body']}>"
     if not kernels:
         raise SystemExit("no kernel was found in the object files: are they those of the CUDA build?")
     rows = "".join(f'    {{"{name}", {bind}}},\n' for name, bind in sorted(kernels.items()))
