@@ -17,7 +17,8 @@ constexpr std::size_t counters_size = 4096;
 /// From so long sums on, those that split come first where they are allowed.
 constexpr std::int64_t worth_splitting = 4;
 
-/// Two operations of one purpose are done by the same code: sizes, leading dimensions and pointers may differ.
+/// Two operations of one purpose are done by the same code: sizes, leading dimensions and pointers may
+/// differ.
 std::uint64_t purpose_of(const Problem& p) {
     const auto turned = [](const View& v) { return v.row_stride == 1 ? 'n' : 't'; };
     const std::string text = fmt::format(
@@ -132,8 +133,8 @@ Alignments promised_by(const Preference& wanted, const Operation& operation) {
     const auto exponent = [](std::uint32_t bytes) {
         return static_cast<std::uint8_t>(std::min(8, std::countr_zero(bytes)));
     };
-    return {exponent(wanted.alignment_a),    exponent(wanted.alignment_b), exponent(wanted.alignment_c),
-            exponent(wanted.alignment_d),    alignment_of(operation.bias), alignment_of(operation.aux)};
+    return {exponent(wanted.alignment_a), exponent(wanted.alignment_b), exponent(wanted.alignment_c),
+            exponent(wanted.alignment_d), alignment_of(operation.bias), alignment_of(operation.aux)};
 }
 
 template <class T>
@@ -149,7 +150,8 @@ cublasStatus_t give(T value, void* to, std::size_t size, std::size_t* written) {
 }  // namespace
 
 std::uint8_t alignment_of(const void* pointer) {
-    return static_cast<std::uint8_t>(std::min(8, std::countr_zero(reinterpret_cast<std::uintptr_t>(pointer))));
+    return static_cast<std::uint8_t>(
+        std::min(8, std::countr_zero(reinterpret_cast<std::uintptr_t>(pointer))));
 }
 
 Algorithm algorithm_of(const cublasLtMatmulAlgo_t& opaque) {
@@ -176,10 +178,12 @@ std::size_t workspace_of(const Algorithm& algorithm, const Problem& p) {
 }
 
 Verdict judge(const Algorithm& algorithm, const Handle& handle, const Problem& problem) {
-    if (algorithm.magic != magic) return {CUBLAS_STATUS_INVALID_VALUE, "the algorithm is none of this library"};
+    if (algorithm.magic != magic)
+        return {CUBLAS_STATUS_INVALID_VALUE, "the algorithm is none of this library"};
     if (algorithm.sm != handle.sm)
-        return {CUBLAS_STATUS_ARCH_MISMATCH,
-                fmt::format("the algorithm was chosen for sm_{}, the device is sm_{}", algorithm.sm, handle.sm)};
+        return {
+            CUBLAS_STATUS_ARCH_MISMATCH,
+            fmt::format("the algorithm was chosen for sm_{}, the device is sm_{}", algorithm.sm, handle.sm)};
     if (algorithm.purpose != purpose_of(problem))
         return {CUBLAS_STATUS_INVALID_VALUE, "the algorithm was chosen for another operation"};
     if (!can(algorithm, problem))

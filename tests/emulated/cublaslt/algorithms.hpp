@@ -1,5 +1,5 @@
 // What the heuristics have to offer. A few algorithms, each with a property that programs must care for: one
-// needs workspace, one needs alignment, some split the sum over k and so have other bits at each run.
+// needs workspace, one needs alignment, some split the sum over k: their bits depend on the model of GPU.
 //
 // An algorithm is a piece of data (cublasLtMatmulAlgo_t) that says what it was asked for: it is refused for
 // another operation, for another model of GPU, and for pointers that are less aligned than was promised.

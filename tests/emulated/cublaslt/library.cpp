@@ -40,6 +40,11 @@ const StatusWords& words_of(cublasStatus_t status) {
     return none;
 }
 
+std::string_view environment(const char* name) {
+    const char* const value = std::getenv(name);
+    return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
 }  // namespace
 
 extern "C" {
@@ -61,8 +66,10 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
         cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, made.device) != cudaSuccess)
         return CUBLAS_STATUS_NOT_INITIALIZED;
     made.sm = 10 * major + minor;
-    const char* const tf32 = std::getenv("NVIDIA_TF32_OVERRIDE");
-    made.tf32 = tf32 == nullptr || std::string_view(tf32) != "0";
+    made.tf32 = environment("NVIDIA_TF32_OVERRIDE") != "0";
+    made.repeats = environment("TRIREME_EMULATED_UNREPEATABLE") != "1";
+    if (const char* seed = std::getenv("TRIREME_EMULATED_SEED"); seed != nullptr)
+        made.salt = static_cast<std::uint32_t>(std::strtoul(seed, nullptr, 0));
     *handle = reinterpret_cast<cublasLtHandle_t>(emulated::Living<emulated::Handle>::all().add(made));
     return CUBLAS_STATUS_SUCCESS;
 }

@@ -172,6 +172,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     run.aux = static_cast<std::byte*>(looked.operation->aux);
     run.workspace = static_cast<std::byte*>(workspace);
     run.workspace_size = workspace_size;
+    run.salt = looked.handle->salt;
+    run.repeats = looked.handle->repeats;
     if (run.problem.scalars_on_device) {
         run.alpha_on_device = static_cast<const std::byte*>(alpha);
         run.beta_on_device = static_cast<const std::byte*>(beta);

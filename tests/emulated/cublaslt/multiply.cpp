@@ -104,11 +104,10 @@ void add_products(const Problem& p, const std::byte* a, const std::byte* b, cons
             pack<tile_rows>(p.a.element, rows_of_a, rows, block, p.rounding, packed_a.data());
             for (std::int64_t column = 0; column < columns.count(); column += tile_columns) {
                 for (std::int64_t row = 0; row < rows.count(); row += tile_rows) {
-                    multiply_tile(packed_a.data() + row * block.count(),
-                                  packed_b.data() + column * block.count(), block.count(),
-                                  std::min(tile_rows, rows.count() - row),
-                                  std::min(tile_columns, columns.count() - column),
-                                  sums + column * p.m + m + row, p.m);
+                    multiply_tile(
+                        packed_a.data() + row * block.count(), packed_b.data() + column * block.count(),
+                        block.count(), std::min(tile_rows, rows.count() - row),
+                        std::min(tile_columns, columns.count() - column), sums + column * p.m + m + row, p.m);
                 }
             }
         }

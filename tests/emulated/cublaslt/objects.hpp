@@ -53,6 +53,9 @@ struct Handle {
     int device = 0;
     int sm = 0;
     bool tf32 = true;  ///< false where NVIDIA_TF32_OVERRIDE=0 was set when it was made
+    /// What the bits of split sums depend on, as on a GPU they do on its model: TRIREME_EMULATED_SEED.
+    std::uint32_t salt = 1;
+    bool repeats = true;  ///< false with TRIREME_EMULATED_UNREPEATABLE=1: they differ at each run
 };
 
 /// cublasLtMatmulDesc_t: the members that may be set, each of the type that the header names.

@@ -157,8 +157,8 @@ void add_epilogue(Problem& problem, const Operation& operation, const Layout& d)
         invalid(fmt::format("aux has leading dimension {}: it must be a multiple of {}, and at least {}",
                             operation.aux_leading, unit, problem.m));
     if (operation.aux_batch_stride < 0 || operation.aux_batch_stride % unit != 0)
-        invalid(fmt::format("aux has a batch stride of {}, no multiple of {}", operation.aux_batch_stride,
-                            unit));
+        invalid(
+            fmt::format("aux has a batch stride of {}, no multiple of {}", operation.aux_batch_stride, unit));
     if (problem.batches > 1 && operation.aux_batch_stride < operation.aux_leading * problem.n)
         invalid("matrices of aux's batch overlap");
     if (operation.aux_type != -1 &&

@@ -107,8 +107,8 @@ class Finish {
     std::vector<double> sums_;
 };
 
-/// Where a run that splits the sum over k begins its parts, and which it adds first: other ones each time, so
-/// that its bits are others, too.
+/// Where a run that splits the sum over k begins its parts, and which it adds first. The documentation
+/// promises equal bits at each run on the same model of GPU alone; a seed stands for the model.
 struct Parts {
     std::vector<Range> ranges;
     std::size_t first = 0;
@@ -118,16 +118,16 @@ Parts parts_of(const Run& run) {
     const std::int64_t k = run.problem.k;
     const std::int64_t splits = run.algorithm.splits;
     if (splits == 1) return {{{0, k}}, 0};
-    const std::uint32_t time = runs.fetch_add(1);
+    const std::uint32_t which = run.salt + (run.repeats ? 0 : runs.fetch_add(1));
     Parts parts;
     std::int64_t begin = 0;
     for (std::int64_t part = 0; part < splits; ++part) {
         std::int64_t end = (part + 1) * k / splits;
-        if (part + 1 < splits && end - begin > 2) end -= time % 3 % (end - begin - 1);
+        if (part + 1 < splits && end - begin > 2) end -= which % 3 % (end - begin - 1);
         parts.ranges.push_back({begin, end});
         begin = end;
     }
-    parts.first = time % parts.ranges.size();
+    parts.first = which % parts.ranges.size();
     return parts;
 }
 
@@ -156,8 +156,7 @@ void sum_lines(const Run& run, const Finish& finish, std::int64_t batch) {
     for (std::int64_t line = 0; line < p.vector_length(); ++line) {
         double sum = 0;
         for (std::int64_t k = 0; k < p.k; ++k) {
-            const std::int64_t at =
-                p.epilogue.sums_a ? view.at(line, k, batch) : view.at(k, line, batch);
+            const std::int64_t at = p.epilogue.sums_a ? view.at(line, k, batch) : view.at(k, line, batch);
             sum += static_cast<double>(load(view.element, memory, at));
         }
         store(p.vector_element, run.vector, finish.vector_at(line), static_cast<float>(sum));

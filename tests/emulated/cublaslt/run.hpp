@@ -22,6 +22,8 @@ struct Run {
     float beta;
     const std::byte* alpha_on_device;
     const std::byte* beta_on_device;
+    std::uint32_t salt;  ///< see Handle
+    bool repeats;
 };
 
 /// Does it on the calling thread. The workspace is overwritten whole.
