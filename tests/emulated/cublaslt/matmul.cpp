@@ -83,6 +83,8 @@ std::string bad_memory(const Run& run) {
         if (!is_device_memory(piece.begin) || !is_device_memory(piece.begin + piece.bytes - 1))
             return fmt::format("{}, {} bytes, is not memory of a device, or not all of it", piece.name,
                                piece.bytes);
+    }
+    for (const Piece& piece : pieces) {
         for (const Piece& other : pieces) {
             if (&other != &piece && piece.written && overlap(piece, other))
                 return fmt::format("{} is written and overlaps {}", piece.name, other.name);
