@@ -3,6 +3,7 @@
 // used.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "runtime/core/dtype.hpp"
@@ -11,10 +12,19 @@
 namespace trireme {
 
 inline constexpr std::int64_t buffer_alignment = 64;  ///< bytes
+/// Where CUDA's libraries want their workspaces to begin. Buffers do not: the rest is reserved with one.
+inline constexpr std::int64_t workspace_alignment = 256;
+inline constexpr std::int64_t workspace_reserve = workspace_alignment - buffer_alignment;
 
 /// The least multiple of `unit` that is not below `value`, which is not negative.
 [[nodiscard]] constexpr std::int64_t round_up(std::int64_t value, std::int64_t unit) {
     return (value + unit - 1) / unit * unit;
+}
+
+/// The first multiple of `unit` from a place on.
+[[nodiscard]] inline std::byte* aligned_up(std::byte* at, std::int64_t unit) {
+    const auto address = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(at));
+    return at + (round_up(address, unit) - address);
 }
 
 /// Room that a buffer takes, the padding behind it included.

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "layers/reference/reference.hpp"
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/bfloat16.hpp"
 #include "runtime/core/float16.hpp"
 #include "runtime/core/philox.hpp"
@@ -59,24 +60,29 @@ std::uint16_t to_half(float value, DType dtype) {
     return dtype == DType::bf16 ? bf16_of_float(value) : f16_of_float(value);
 }
 
-/// Device memory of one buffer with a guard behind it. NaN to begin with.
+/// Device memory of one buffer with a guard behind it. NaN to begin with. It begins at an odd multiple of
+/// buffer_alignment, since nobody promises more.
 class Guarded {
   public:
     Guarded(Device& device, std::size_t bytes)
-        : size_(bytes), region_(device.memory(), Bytes(static_cast<std::int64_t>(bytes + guard_bytes))) {
+        : size_(bytes),
+          region_(device.memory(), Bytes(static_cast<std::int64_t>(bytes + guard_bytes) + buffer_alignment)),
+          data_(aligned_up(region_.data(), 2 * buffer_alignment) == region_.data()
+                    ? region_.data() + buffer_alignment
+                    : region_.data()) {
         spoil();
-        std::memset(region_.data() + size_, static_cast<int>(guard_value), guard_bytes);
+        std::memset(data_ + size_, static_cast<int>(guard_value), guard_bytes);
     }
     template <class T>
     Guarded(Device& device, const std::vector<T>& values) : Guarded(device, values.size() * sizeof(T)) {
         const auto bytes = std::as_bytes(std::span(values));
-        std::copy(bytes.begin(), bytes.end(), region_.data());
+        std::copy(bytes.begin(), bytes.end(), data_);
     }
 
     /// All bits set: a NaN in fp32, a wild index in i32.
-    void spoil() { std::memset(region_.data(), 0xFF, size_); }
+    void spoil() { std::memset(data_, 0xFF, size_); }
 
-    [[nodiscard]] std::byte* data() const { return region_.data(); }
+    [[nodiscard]] std::byte* data() const { return data_; }
     [[nodiscard]] std::vector<double> floats(DType dtype = DType::f32) const {
         if (is_half(dtype)) {
             std::vector<double> values;
@@ -88,7 +94,7 @@ class Guarded {
     }
     void expect_guard(std::string_view what) const {
         for (std::size_t i = 0; i < guard_bytes; ++i) {
-            ASSERT_EQ(region_.data()[size_ + i], guard_value) << what << " was written behind its end";
+            ASSERT_EQ(data_[size_ + i], guard_value) << what << " was written behind its end";
         }
     }
 
@@ -96,12 +102,13 @@ class Guarded {
     template <class T>
     [[nodiscard]] std::vector<T> read() const {
         std::vector<T> values(size_ / sizeof(T));
-        std::copy_n(region_.data(), size_, std::as_writable_bytes(std::span(values)).data());
+        std::copy_n(data_, size_, std::as_writable_bytes(std::span(values)).data());
         return values;
     }
 
     std::size_t size_;
     Region region_;
+    std::byte* data_;
 };
 
 std::size_t bytes_of_floats(std::size_t count) { return count * sizeof(float); }

@@ -9,6 +9,7 @@
 #include <numbers>
 #include <string>
 
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/device/device.hpp"
 #include "runtime/kernels/rules/column_major.hpp"
@@ -60,8 +61,10 @@ class ColumnProducts {
     }
 
     static void spoil_workspace(const Plan& p, const cublaslt::ProductMemory& memory) {
-        if (p.workspace_size.value > 0)
-            std::memset(memory.workspace, 0xA7, static_cast<std::size_t>(p.workspace_size.value));
+        if (p.workspace_size.value == 0) return;
+        ensure(aligned_up(memory.workspace, workspace_alignment) == memory.workspace,
+               "cuBLASLt wants its workspace at a multiple of 256 bytes");
+        std::memset(memory.workspace, 0xA7, static_cast<std::size_t>(p.workspace_size.value));
     }
 
     /// BGRADB: along k, a value for each column of D.

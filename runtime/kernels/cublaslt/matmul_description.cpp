@@ -76,6 +76,14 @@ Owned<cublasLtMatmulDesc_t> operation_of(const ColumnProduct& product) {
     return operation;
 }
 
+/// How the parts of a split sum may meet. Unless this says otherwise they may be rounded to D's type before
+/// they are added, in the workspace or in D itself, and sums are to be fp32.
+std::uint32_t reductions_of(const ColumnProduct& product, bool deterministic) {
+    if (deterministic) return CUBLASLT_REDUCTION_SCHEME_NONE;
+    return product.d.dtype == DType::f32 ? CUBLASLT_REDUCTION_SCHEME_MASK
+                                         : CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+}
+
 Owned<cublasLtMatmulPreference_t> preference_of(const ColumnProduct& product, bool deterministic) {
     cublasLtMatmulPreference_t made = nullptr;
     check(cublasLtMatmulPreferenceCreate(&made), "saying what its algorithm may use");
@@ -89,10 +97,7 @@ Owned<cublasLtMatmulPreference_t> preference_of(const ColumnProduct& product, bo
     set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, bytes(product.b));
     set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, bytes(product.d));
     set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, bytes(product.d));
-    if (deterministic) {
-        set(made, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-            static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_NONE));
-    }
+    set(made, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reductions_of(product, deterministic));
     return preference;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/core/alignment.hpp"
 #include "runtime/core/error.hpp"
 
 namespace trireme::cublaslt {
@@ -89,7 +90,8 @@ ProductMemory memory_of(const Product& product, const KernelBuffers& b) {
         memory.bias = address_of(product.vector, b);
     }
     if (product.aux.at) memory.aux = writable(product.aux.at, b);
-    if (product.workspace_size.value > 0) memory.workspace = writable(product.workspace, b);
+    if (product.workspace_size.value > 0)
+        memory.workspace = aligned_up(writable(product.workspace, b), workspace_alignment);
     return memory;
 }
 

@@ -26,7 +26,8 @@ struct StepsOffer {
 /// Workspace that cuBLAS advises for a device: what its algorithms on few large tiles split their sums into.
 [[nodiscard]] Bytes advised_workspace(int sm);
 
-/// Scratch begins with the workspace, smaller than advised where the cap asks for it.
+/// Scratch begins with the workspace and what its alignment takes. It is smaller than advised where the cap
+/// asks for it.
 [[nodiscard]] StepsOffer steps_of(const KernelRequest& request, const DeviceModel& device);
 
 }  // namespace trireme::cublaslt

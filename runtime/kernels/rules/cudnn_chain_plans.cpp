@@ -184,12 +184,11 @@ class ChainPlanner {
     /// The workspace behind the parts: what is usual, or what the cap leaves.
     void finish(ChainParts& parts, const cuda::PartLayout& layout, const std::vector<GraphSpec*>& specs,
                 std::int64_t least, Bytes& scratch) {
-        constexpr std::int64_t reserve = workspace_alignment - buffer_alignment;
         const Bytes cap = view_.request.workspace_cap;
         parts.workspace = layout.total().value;
-        const std::int64_t left = cap.value - parts.workspace - reserve;
+        const std::int64_t left = cap.value - parts.workspace - workspace_reserve;
         if (left < least) {
-            refusal_ = over_cap(parts.workspace + reserve + least, cap);
+            refusal_ = over_cap(parts.workspace + workspace_reserve + least, cap);
             return;
         }
         std::int64_t room = least;
@@ -197,7 +196,7 @@ class ChainPlanner {
             spec->workspace = std::min(usual_workspace(*spec, device_.sm), left);
             room = std::max(room, spec->workspace);
         }
-        scratch = Bytes(parts.workspace + reserve + room);
+        scratch = Bytes(parts.workspace + workspace_reserve + room);
     }
 
     const layers::ConvNormChain& op_;

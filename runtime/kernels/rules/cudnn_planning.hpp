@@ -9,9 +9,6 @@
 
 namespace trireme::cudnn {
 
-/// Where plans' workspaces begin. Pieces of memory begin at multiples of 64 alone: the rest is reserved.
-inline constexpr std::int64_t workspace_alignment = 256;
-
 /// What cuDNN's first choices take for a graph, by the sizes that they were seen to take on sm_80 and sm_90
 /// (docs/kernels-cudnn.md): copies of operands that it wants in another layout, partial sums, accumulators. A
 /// plan that takes more is not used. Bytes.

@@ -90,15 +90,14 @@ class PassLayout {
     }
     /// `least`: bytes that the workspace must have for sums of our own.
     void finish(int sm, Bytes cap, std::int64_t least = 0) {
-        constexpr std::int64_t reserve = workspace_alignment - buffer_alignment;
         parts_.workspace = total_;
-        const std::int64_t left = cap.value - total_ - reserve;
+        const std::int64_t left = cap.value - total_ - workspace_reserve;
         if (left < least) {
-            refusal_ = over_cap(total_ + reserve + least, cap);
+            refusal_ = over_cap(total_ + workspace_reserve + least, cap);
             return;
         }
         spec_.workspace = std::min(usual_workspace(spec_, sm), left);
-        needed_ = std::max(needed_, Bytes(total_ + reserve + std::max(spec_.workspace, least)));
+        needed_ = std::max(needed_, Bytes(total_ + workspace_reserve + std::max(spec_.workspace, least)));
     }
 
   private:

@@ -84,8 +84,8 @@ struct Product {
     Operand vector = {};
     Matrix aux =
         {};  ///< of relu: leading counts bits, a multiple of 128; of gelu: elements of d's type, of 8
-    Operand workspace = {};
-    Bytes workspace_size = {};
+    Operand workspace = {};     ///< used from the first multiple of workspace_alignment on,
+    Bytes workspace_size = {};  ///< so workspace_reserve lies there beside it
 };
 
 /// to[r, c] = from[r, c] in another element type.

@@ -31,7 +31,7 @@ StepBuilder::StepBuilder(const NodeView& view, const StepSizes& sizes)
 void StepBuilder::begin(std::vector<LaunchStep> NodeSteps::*pass) {
     pass_ = pass;
     scratch_used_ = 0;
-    (void)take_scratch(sizes_.workspace);
+    if (sizes_.workspace.value > 0) (void)take_scratch(sizes_.workspace + Bytes(workspace_reserve));
 }
 
 Operand StepBuilder::take_scratch(Bytes size) {

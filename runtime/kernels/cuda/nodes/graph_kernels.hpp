@@ -83,10 +83,4 @@ class GraphKernels : public NodeKernels {
     return {g.out_channels, g.channels_in_group(), {g.kernel[0], g.kernel[1]}};
 }
 
-/// The first multiple of `unit` from a place on.
-[[nodiscard]] inline std::byte* aligned_up(std::byte* at, std::int64_t unit) {
-    const auto address = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(at));
-    return at + (round_up(address, unit) - address);
-}
-
 }  // namespace trireme::cudnn
