@@ -2,6 +2,7 @@
 // too, so that tests made for the CPU run on it as they are.
 #pragma once
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -48,9 +49,30 @@ class ManagedDevice final : public Device {
     ManagedMemory memory_;
 };
 
+/// A provider whose nodes have at most `cap` of scratch.
+class Capped final : public KernelProvider {
+  public:
+    Capped(std::unique_ptr<KernelProvider> provider, Bytes cap) : provider_(std::move(provider)), cap_(cap) {}
+    [[nodiscard]] std::string_view name() const override { return provider_->name(); }
+    [[nodiscard]] KernelOffer offer(const KernelRequest& request) const override {
+        KernelRequest capped = request;
+        capped.workspace_cap = cap_;
+        return provider_->offer(capped);
+    }
+
+  private:
+    std::unique_ptr<KernelProvider> provider_;
+    Bytes cap_;
+};
+
+/// TRIREME_TEST_WORKSPACE_KB caps the scratch of a node: a rehearsal on the CPU spends its time clearing it.
 inline Backend managed_backend(const Numerics& numerics) {
     Backend backend = make_backend("cuda", 1, numerics);
     backend.device = std::make_unique<ManagedDevice>(std::move(backend.device));
+    if (const char* cap = std::getenv("TRIREME_TEST_WORKSPACE_KB")) {
+        for (auto& provider : backend.providers)
+            provider = std::make_unique<Capped>(std::move(provider), Bytes(std::stoll(cap) << 10));
+    }
     return backend;
 }
 

@@ -95,7 +95,7 @@ def products(bench):
 
 def parity(dtype):
     def part(bench):
-        return gtest(bench, "gpu_parity", f"*Parity.*/{dtype}")
+        return gtest(bench, "gpu_parity", f"*Parity.*/{dtype}", environment=bench.size(None, {"TRIREME_TEST_WORKSPACE_KB": "512"}))
 
     part.__doc__ = f"Every kernel of every provider against the fp64 reference, activations in {dtype}"
     return part
