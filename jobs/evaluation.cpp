@@ -122,7 +122,7 @@ EvaluationSetup evaluation_setup(const PlannedJob& job, const io::DataSetInfo& d
     if (setup.kind == OutputKind::tokens)
         setup.positions = job.graph().tensor(job.graph().target()).shape.elements().value;
     setup.rows = job.eval_rows();
-    setup.loader = job.spec().data.loader;
+    setup.loader = job.loader_options();
     setup.data_seconds = job.spec().deadline.data;
     return setup;
 }

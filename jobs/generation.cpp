@@ -38,15 +38,16 @@ void generate(Executor& executor, std::vector<std::int32_t> prompt, const Genera
     ensure(!prompt.empty() && setup.context >= 1, "there is a token to go on from");
     const auto context = static_cast<std::size_t>(setup.context);
     const auto outputs = static_cast<std::size_t>(executor.classes() / setup.context);
-    std::vector<std::int32_t> window(context);
-    const std::vector<std::int32_t> targets(context, 0);  // what a loss reads that nobody looks at
+    const Bytes bytes = bytes_of(Elements(setup.context), DType::i32);
+    const Region memory(executor.staging(), bytes);
+    const Region targets(executor.staging(), bytes);  // zeros, which a loss reads that nobody looks at
+    const std::span window(reinterpret_cast<std::int32_t*>(memory.data()), context);
     for (std::int64_t index = 0; index < setup.tokens; ++index) {
         // The text stands at the window's beginning; what is behind it is not seen by positions before it.
         const std::size_t shown = std::min(prompt.size(), context);
         std::fill(std::copy_n(prompt.end() - static_cast<std::ptrdiff_t>(shown), shown, window.begin()),
                   window.end(), 0);
-        const Executor::Prediction said =
-            executor.forward({std::as_bytes(std::span(window)), std::as_bytes(std::span(targets)), 1});
+        const Executor::Prediction said = executor.forward({memory.bytes(), targets.bytes(), 1});
         const std::int32_t token =
             draw_token(said.logits.subspan((shown - 1) * outputs, static_cast<std::size_t>(setup.vocabulary)),
                        setup, index);

@@ -166,6 +166,12 @@ Bytes PlannedJob::data_memory(int rank) const {
     return training + io::planned_bytes(geometry, spec_.data.loader);
 }
 
+io::LoaderOptions PlannedJob::loader_options() const {
+    io::LoaderOptions options = spec_.data.loader;
+    if (device().asynchronous()) options.memory = &device().staging();
+    return options;
+}
+
 MemoryReport PlannedJob::memory(int rank) const {
     MemoryReport report =
         Executor::planned_memory(*plan_, rank, spec_.optimizer, eval_rows(), *backend_.device);

@@ -46,6 +46,8 @@ class PlannedJob {
     [[nodiscard]] const Selection& selection() const { return *selection_; }
     [[nodiscard]] const ParallelPlan& plan() const { return *plan_; }
     [[nodiscard]] Device& device() const { return *backend_.device; }
+    /// As the job has them; batches lie where the device copies from.
+    [[nodiscard]] io::LoaderOptions loader_options() const;
     [[nodiscard]] const MakeStepKernels& step_kernels() const { return backend_.step_kernels; }
     [[nodiscard]] int world() const { return plan_->world(); }
 

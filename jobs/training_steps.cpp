@@ -48,9 +48,8 @@ void TrainingSteps::resume(const Position& position) {
 }
 
 void TrainingSteps::open_data(const io::Cursor& first) {
-    io::LoaderOptions options = job_.spec().data.loader;
+    io::LoaderOptions options = job_.loader_options();
     options.split = "train";
-    if (job_.device().asynchronous()) options.memory = &job_.device().staging();
     loader_.emplace(*job_.data(), job_.plan().shards(), job_.plan().owned(comm_.rank()), first, options,
                     trace_);
 }

@@ -128,12 +128,12 @@ int predict_joined(const Arguments& arguments, const RankJob& asked, comm::Commu
     Executor executor(parts);
 
     const std::int64_t target_elements = job.graph().tensor(job.graph().target()).shape.elements().value;
-    const std::vector<std::byte> blank(
-        static_cast<std::size_t>(spec.data.eval_batch * target_elements * size_of(DType::f32)));
+    const Region blank(job.device().staging(),
+                       bytes_of(Elements(spec.data.eval_batch * target_elements), DType::f32));
     PredictionSetup setup;
     setup.forward = evaluation_setup(job, input, chosen_split(arguments, input));
     setup.forward.rows = parts.eval_batch;
-    setup.forward.blank_targets = blank;
+    setup.forward.blank_targets = blank.bytes();
     setup.out = arguments.value("out");
     setup.join_seconds = spec.deadline.checkpoint;
     setup.notes = {{"split", setup.forward.split}, {"data_set", input.fingerprint}};

@@ -28,7 +28,7 @@
 namespace trireme {
 
 /// Samples of this rank: [samples, sample shape] and targets, of the types that the graph's input and target
-/// have.
+/// have, in memory that the device copies from (Executor::staging).
 struct HostBatch {
     std::span<const std::byte> x;
     std::span<const std::byte> y;
@@ -108,6 +108,8 @@ class Executor {
 
     /// Width of the logits.
     [[nodiscard]] std::int64_t classes() const;
+    /// Where batches are to lie.
+    [[nodiscard]] MemorySpace& staging() const { return parts_.device->staging(); }
 
     /// Memory of a rank that drives `device`, planned: without data, which the loader plans.
     [[nodiscard]] static MemoryReport planned_memory(const ParallelPlan& plan, int rank,
