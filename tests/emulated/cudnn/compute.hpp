@@ -14,6 +14,7 @@ struct Precision {
 
     void of_operand(Values& operand) const {
         if (arithmetic == Arithmetic::tf32) round_to_tf32(operand);
+        if (arithmetic == Arithmetic::narrow) round_to(operand, CUDNN_DATA_BFLOAT16);
     }
     void of_sums(Values& sums) const;
 };

@@ -16,23 +16,24 @@ bool tf32_is_off() {
     return value != nullptr && std::string_view(value) == "0";
 }
 
-std::vector<cudnnBackendNumericalNote_t> notes_of_tensor_cores(bool fp32) {
-    if (!fp32) return {CUDNN_NUMERICAL_NOTE_TENSOR_CORE};
-    return {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
+EngineConfig reducing() {
+    return {.index = 0,
+            .knobs = {{CUDNN_KNOB_TYPE_TILE_SIZE, 5}},
+            .notes = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION},
+            .arithmetic = Arithmetic::reduced};
 }
 
-EngineConfig reducing(bool fp32) {
-    EngineConfig made{.index = 0, .knobs = {{CUDNN_KNOB_TYPE_TILE_SIZE, 5}}};
-    made.notes = notes_of_tensor_cores(fp32);
-    made.notes.push_back(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION);
-    made.arithmetic = Arithmetic::reduced;
-    return made;
+/// Of fp32 operands: those of TF32 are no conversion in cuDNN's notes.
+EngineConfig converting() {
+    return {.index = 7,
+            .notes = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS},
+            .arithmetic = Arithmetic::narrow};
 }
 
 EngineConfig on_tensor_cores(bool fp32, std::int64_t tile, std::int64_t workspace) {
     return {.index = 4,
             .knobs = {{CUDNN_KNOB_TYPE_TILE_SIZE, tile}, {CUDNN_KNOB_TYPE_TILEK, 0}},
-            .notes = notes_of_tensor_cores(fp32),
+            .notes = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE},
             .workspace = workspace,
             .arithmetic = fp32 ? Arithmetic::tf32 : Arithmetic::fp32};
 }
@@ -41,11 +42,12 @@ EngineConfig plain(std::int64_t index) { return {.index = index}; }
 
 std::vector<EngineConfig> usual_engines(bool fp32) {
     std::vector<EngineConfig> engines{
-        reducing(fp32),
+        reducing(),
         {.index = 1, .notes = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, .arithmetic = Arithmetic::unsteady},
         {.index = 2, .can_be_built = false},
         {.index = 3, .workspace = huge},
     };
+    if (fp32) engines.push_back(converting());
     if (!fp32 || !tf32_is_off()) {
         engines.push_back(on_tensor_cores(fp32, 4, 4096));
         engines.push_back(on_tensor_cores(fp32, 8, 8192));

@@ -17,6 +17,7 @@ namespace trireme::emulated::dnn {
 enum class Arithmetic : std::uint8_t {
     fp32,      ///< operands as they are, sums in fp32
     tf32,      ///< fp32 operands rounded to TF32
+    narrow,    ///< fp32 operands rounded to bf16
     reduced,   ///< sums that are off by 1/16: no job may reduce in less than fp32
     unsteady,  ///< the last bits differ from run to run
 };

@@ -90,7 +90,6 @@ void Graph::check() const {
     for (const auto& [uid, tensor] : tensors_) {
         if (!tensor->is_virtual) continue;
         require(is_written(uid), "{} is virtual and no operation gives it", text_of(*tensor));
-        require(reads_of(uid) > 0, "{} is virtual and no operation reads it", text_of(*tensor));
     }
 }
 
