@@ -48,8 +48,8 @@ class ManagedDevice final : public Device {
     ManagedMemory memory_;
 };
 
-inline Backend managed_backend() {
-    Backend backend = make_backend("cuda", 1);
+inline Backend managed_backend(const Numerics& numerics = {}) {
+    Backend backend = make_backend("cuda", 1, numerics);
     backend.device = std::make_unique<ManagedDevice>(std::move(backend.device));
     return backend;
 }

@@ -19,8 +19,12 @@ void expect_same_bits(const Results& once, const Results& again);
 void expect_repeatable(KernelBench& bench);
 
 enum class Batches { all, largest };
+/// A back end for fast jobs may have kernels that do not repeat their bits: cuDNN does only where it is asked
+/// to.
+enum class Bits { repeat, may_differ };
 /// Every provider of the back end on every case that it takes; prints how many of them each took, and what it
 /// refused in its own words.
-void expect_parity_of_all(Backend& backend, const std::vector<OpCase>& cases, int threads, Batches batches);
+void expect_parity_of_all(Backend& backend, const std::vector<OpCase>& cases, int threads, Batches batches,
+                          Bits bits = Bits::repeat);
 
 }  // namespace trireme::parity
