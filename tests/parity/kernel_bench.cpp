@@ -10,6 +10,7 @@
 #include "layers/reference/reference.hpp"
 #include "runtime/core/alignment.hpp"
 #include "runtime/core/bfloat16.hpp"
+#include "runtime/core/error.hpp"
 #include "runtime/core/float16.hpp"
 #include "runtime/core/philox.hpp"
 #include "tests/support/side_op.hpp"
@@ -242,7 +243,12 @@ Results KernelBench::infer() { return run(request(false, false)); }
 Results KernelBench::train_first_layer() { return run(request(true, false)); }
 
 Results KernelBench::run(const KernelRequest& r, const RunOptions& options) {
-    const std::unique_ptr<NodeKernels> kernels = provider_.offer(r).kernels;
+    const KernelOffer offer = provider_.offer(r);
+    if (offer.kernels == nullptr) {
+        throw InternalError(fmt::format("{} takes the node in training and refuses it here: {}",
+                                        provider_.name(), offer.refusal));
+    }
+    const std::unique_ptr<NodeKernels>& kernels = offer.kernels;
     const KernelNeeds needs = kernels->needs();
     Device& device = *backend_.device;
     const std::unique_ptr<Stream> stream = device.make_stream();
