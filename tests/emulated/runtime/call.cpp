@@ -49,7 +49,8 @@ cudaStream_t Call::stream(cudaStream_t handle) const {
 }
 
 cudaError_t remember(cudaError_t status) {
-    if (status != cudaSuccess) last_error = status;
+    // "Not ready" is an answer and no error: CUDA's own runtime does not keep it either.
+    if (status != cudaSuccess && status != cudaErrorNotReady) last_error = status;
     return status;
 }
 
