@@ -28,16 +28,18 @@ Memory::Memory(int devices, std::int64_t bytes_each)
     : total_(bytes_each), large_(static_cast<std::size_t>(devices)), small_(large_.size()) {
     void* all = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) die("reserving addresses");
-    begin_ = next_ = static_cast<char*>(all);
-    end_ = begin_ + reserved;
+    end_ = static_cast<char*>(all) + reserved;
+    begin_ = next_ =
+        static_cast<char*>(all) + (block - reinterpret_cast<std::uintptr_t>(all) % block) % block;
     file_ = ::memfd_create("emulated device memory", MFD_CLOEXEC);
     if (file_ < 0 || ::ftruncate(file_, static_cast<off_t>(reserved)) != 0) die("making a file in memory");
     const std::size_t size = rounded(sizeof(ExportTable), page);
     map_over(reserve(size), size, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
 }
 
-/// With a page behind it that stays untouchable.
+/// With a page behind it that stays untouchable. What is large begins where a huge page can.
 char* Memory::reserve(std::size_t pages_size) {
+    if (pages_size >= block) next_ = begin_ + rounded(static_cast<std::size_t>(next_ - begin_), block);
     if (pages_size + page > static_cast<std::size_t>(end_ - next_)) die("all addresses have been used");
     char* at = next_;
     next_ += pages_size + page;
@@ -65,6 +67,7 @@ Range* Memory::allocate(Kind kind, int device, std::size_t size) {
     map_over(range.map, range.map_size, PROT_READ | PROT_WRITE,
              shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, shared ? file_ : -1,
              shared ? static_cast<std::size_t>(range.map - begin_) : 0);
+    if (range.map_size >= block) static_cast<void>(::madvise(range.map, range.map_size, MADV_HUGEPAGE));
     std::memset(range.map, 0xff, range.map_size);
     return &(ranges_[range.base + size] = range);
 }
