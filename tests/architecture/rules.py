@@ -22,7 +22,7 @@ MAY_INCLUDE = {
 MAX_LINES = 450
 
 CUDA_PLACES = ("runtime/device/cuda/", "runtime/kernels/cudnn/", "runtime/kernels/cublaslt/", "runtime/kernels/cuda/",
-               "tests/deviceless/", "tests/gpu/")
+               "tests/deviceless/", "tests/gpu/", "tests/emulated/")
 CUDA_TABLE = "runtime/available_backends_cuda.cpp"
 # What lies in those folders and includes no CUDA header, so that every build can test it.
 CUDA_FREE = re.compile(r"runtime/kernels/cuda/((bodies|nodes)/.*|host_device\.hpp|step_kernels\.hpp)")
