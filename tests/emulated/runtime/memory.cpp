@@ -1,5 +1,6 @@
 #include "tests/emulated/runtime/memory.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include <fcntl.h>
@@ -25,7 +26,11 @@ void fence(char* at, std::size_t size) {
 }  // namespace
 
 Memory::Memory(int devices, std::int64_t bytes_each)
-    : total_(bytes_each), large_(static_cast<std::size_t>(devices)), small_(large_.size()) {
+    : total_(bytes_each),
+      large_(static_cast<std::size_t>(devices)),
+      small_(large_.size()),
+      asked_(large_.size()),
+      peak_(large_.size()) {
     void* all = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) die("reserving addresses");
     end_ = static_cast<char*>(all) + reserved;
@@ -58,6 +63,8 @@ Range* Memory::allocate(Kind kind, int device, std::size_t size) {
             sum -= taken;
             return nullptr;
         }
+        asked_[index] += static_cast<std::int64_t>(size);
+        peak_[index] = std::max(peak_[index], asked_[index]);
     }
     Range range{.kind = kind, .device = device, .size = size};
     range.map_size = rounded(span, page);
@@ -76,6 +83,7 @@ void Memory::release(Range& range) {
     if (on_device(range.kind)) {
         const auto index = static_cast<std::size_t>(range.device);
         const std::size_t span = rounded(range.size, alignment);
+        asked_[index] -= static_cast<std::int64_t>(range.size);
         if (span >= block / 2) {
             large_[index] -= static_cast<std::int64_t>(rounded(span, block));
         } else {

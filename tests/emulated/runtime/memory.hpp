@@ -63,6 +63,8 @@ class Memory {
     [[nodiscard]] bool ours(const void* address) const;
     [[nodiscard]] std::int64_t used(int device) const;
     [[nodiscard]] std::int64_t total() const { return total_; }
+    /// The most bytes that a device's allocations had together, as they were asked for.
+    [[nodiscard]] std::int64_t peak(int device) const { return peak_[static_cast<std::size_t>(device)]; }
 
     [[nodiscard]] Export exported(Range& range);
     [[nodiscard]] bool is_own(const Export& exported) const;
@@ -82,6 +84,8 @@ class Memory {
     std::int64_t total_;
     std::vector<std::int64_t> large_;  ///< bytes of each device in blocks of 2 MiB of their own
     std::vector<std::int64_t> small_;  ///< and bytes in blocks that are shared
+    std::vector<std::int64_t> asked_;  ///< bytes of each device, as they were asked for
+    std::vector<std::int64_t> peak_;
     std::map<char*, Range> ranges_{};  ///< by the first address behind them
     char* begin_ = nullptr;
     char* next_ = nullptr;

@@ -1,14 +1,26 @@
 #include "tests/emulated/runtime/state.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <fstream>
+
+#include <fmt/format.h>
 
 namespace trireme::emulated {
 namespace {
 
+/// The most memory that was in use at once: what a plan can be compared with.
+void write_report(const Process& all) {
+    std::int64_t peak = 0;
+    for (int device = 0; device < all.devices(); ++device) peak = std::max(peak, all.memory.peak(device));
+    std::ofstream(all.settings.report) << fmt::format("{{\"peak_device_bytes\": {}}}\n", peak);
+}
+
 /// What runs when the program ends might touch what has gone.
-void stop_working() {
+void end_of_process() {
     Lock lock(process().mutex);
     process().scheduler.stop(lock);
+    if (!process().settings.report.empty()) write_report(process());
 }
 
 }  // namespace
@@ -38,7 +50,7 @@ Process& process() {
         auto* made = new Process;
         return *made;
     }();
-    static const int registered = std::atexit(stop_working);
+    static const int registered = std::atexit(end_of_process);
     static_cast<void>(registered);
     return all;
 }

@@ -14,13 +14,25 @@ int refuse(const char* name) {
 
 extern "C" {
 
-int cudaGetDriverEntryPointByVersion();
+int cudaGetDriverEntryPoint(const char*, void** function, unsigned long long, int* found);
+int cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned, unsigned long long, int* found);
 int cudaKernelSetAttributeForDevice();
 int cudaLibraryGetKernel();
 int cudaLibraryLoadData();
 int cudaLibraryUnload();
 
-int cudaGetDriverEntryPointByVersion() { return refuse("cudaGetDriverEntryPointByVersion"); }
+/// There is no driver, and so none of its functions: cudnn-frontend asks for one that tells whether a thread
+/// has a context, and does without.
+int cudaGetDriverEntryPoint(const char*, void** function, unsigned long long, int* found) {
+    constexpr int not_found = 1;  // cudaDriverEntryPointSymbolNotFound
+    *function = nullptr;
+    if (found != nullptr) *found = not_found;
+    return 0;
+}
+int cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long flags,
+                                     int* found) {
+    return cudaGetDriverEntryPoint(name, function, flags, found);
+}
 int cudaKernelSetAttributeForDevice() { return refuse("cudaKernelSetAttributeForDevice"); }
 int cudaLibraryGetKernel() { return refuse("cudaLibraryGetKernel"); }
 int cudaLibraryLoadData() { return refuse("cudaLibraryLoadData"); }
