@@ -222,6 +222,7 @@ std::string PlannedJob::memory_text(int rank) const {
     if (backend_.device->asynchronous()) {
         text += memory_row("batch", report.batch);
         if (report.device_sums.value > 0) text += memory_row("sums on device", report.device_sums, "at most");
+        text += memory_row("tables of a step", report.step_tables);
         text += memory_row("peak on device", report.on_device(), "beside the driver's context and libraries");
         text += memory_row("copy of state", report.host_state, "on the host, as all below");
         text += memory_row("sums over ranks", report.host_sums, "pinned");

@@ -123,6 +123,7 @@ def svg_of(plt, figure):
 
 def plot_loss(plt, training, evaluations):
     figure, axis = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
+    training = [r for r in training if r["loss"] is not None]  # of skipped steps it is null
     if training:
         axis.plot([r["step"] for r in training], [r["loss"] for r in training], color=COLOURS["compute"], label="training", linewidth=1.4)
     judged = [r for r in evaluations if "val_loss" in r]

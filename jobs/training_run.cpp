@@ -233,7 +233,7 @@ void TrainingRun::log_step(const StepReport& report) {
     facts.step = step;
     facts.steps = last_step();
     facts.epoch = epoch_at(step);
-    facts.loss = samples_since_log_ > 0 ? loss_since_log_ / static_cast<double>(samples_since_log_) : 0;
+    if (samples_since_log_ > 0) facts.loss = loss_since_log_ / static_cast<double>(samples_since_log_);
     facts.lr = steps_.learning_rate(report.step);
     facts.samples_per_s = rate;
     facts.seconds_left =
@@ -241,9 +241,13 @@ void TrainingRun::log_step(const StepReport& report) {
     progress_.show(facts, log_now);
     if (!log_now) return;
     if (folder_) {
-        nlohmann::ordered_json line{{"step", step},          {"epoch", facts.epoch},
-                                    {"loss", facts.loss},    {"lr", facts.lr},
-                                    {"samples_per_s", rate}, {"step_ms", report.times.total * 1e3}};
+        const nlohmann::ordered_json none;
+        nlohmann::ordered_json line{{"step", step},
+                                    {"epoch", facts.epoch},
+                                    {"loss", facts.loss ? nlohmann::ordered_json(*facts.loss) : none},
+                                    {"lr", facts.lr},
+                                    {"samples_per_s", rate},
+                                    {"step_ms", report.times.total * 1e3}};
         line["split"] = split_json(split_since_log_, steps_since_log_);
         folder_->add_metrics(line.dump());
     }

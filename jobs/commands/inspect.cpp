@@ -34,12 +34,19 @@ CommandSyntax inspect_syntax() {
 }
 
 nlohmann::ordered_json memory_json(const MemoryReport& report) {
-    return {{"parameters", report.parameters.value}, {"optimizer_state", report.optimizer_state.value},
-            {"gradients", report.gradients.value},   {"arena", report.arena.value},
-            {"batch", report.batch.value},           {"device_sums", report.device_sums.value},
-            {"on_device", report.on_device().value}, {"host_state", report.host_state.value},
-            {"host_sums", report.host_sums.value},   {"data", report.data.value},
-            {"checkpoint", report.checkpoint.value}, {"total", report.total().value}};
+    return {{"parameters", report.parameters.value},
+            {"optimizer_state", report.optimizer_state.value},
+            {"gradients", report.gradients.value},
+            {"arena", report.arena.value},
+            {"batch", report.batch.value},
+            {"device_sums", report.device_sums.value},
+            {"step_tables", report.step_tables.value},
+            {"on_device", report.on_device().value},
+            {"host_state", report.host_state.value},
+            {"host_sums", report.host_sums.value},
+            {"data", report.data.value},
+            {"checkpoint", report.checkpoint.value},
+            {"total", report.total().value}};
 }
 
 /// A GPU that the job or --device names is described, not asked for: its plan is the same on a machine

@@ -9,6 +9,7 @@
 #include "runtime/core/alignment.hpp"
 #include "runtime/core/error.hpp"
 #include "runtime/exec/step_scope.hpp"
+#include "runtime/exec/step_tables.hpp"
 
 namespace trireme {
 namespace {
@@ -119,16 +120,13 @@ void Executor::prepare_sums() {
 void Executor::make_step_kernels() {
     const GradBuckets& buckets = parts_.plan->buckets();
     const Selection& selection = parts_.plan->selection();
-    std::vector<std::int64_t> statistics;  // of each node, in the bucket arena
-    for (std::size_t n = 0; n < selection.graph().nodes().size(); ++n)
-        statistics.push_back(buckets.statistics(static_cast<layers::NodeId>(n)).offset);
     StepParts parts;
     parts.device = parts_.device;
     parts.state = parts_.state;
     parts.gradients = device_gradients_;
     parts.elements = buckets.arena_elements().value;
     parts.status_offset = buckets.status_offset();
-    parts.norms = parts_.state->running_norms(statistics);
+    parts.norms = parts_.state->running_norms(statistics_offsets(selection.graph(), buckets));
     parts.scaling = parts_.loss_scaling;
     parts.threads = selection.threads();
     step_kernels_ =
@@ -369,6 +367,7 @@ MemoryReport Executor::planned_memory(const ParallelPlan& plan, int rank, const 
     report.host_state = report.parameters + report.optimizer_state;
     report.host_sums = std::exchange(report.gradients, bytes_of(plan.device_gradients(rank), DType::f32));
     report.device_sums = SumChoice::extra_bytes(plan, rank);
+    report.step_tables = step_table_bytes(plan, optimizer);
     return report;
 }
 

@@ -50,7 +50,19 @@ void require_some_frozen(const std::string& pattern, std::size_t updated, std::s
     }
 }
 
-UpdateTable table_of(const layers::ModelGraph& graph, const GradBuckets& buckets, const OptimizerSpec& spec) {
+Updater updater_of(const OptimizerSpec& spec, UpdateTable table) {
+    return {spec, std::move(table.places), std::move(table.settings)};
+}
+
+std::span<float> whole(const Region& arena) {
+    return {reinterpret_cast<float*>(arena.data()),
+            static_cast<std::size_t>(arena.size().value) / sizeof(float)};
+}
+
+}  // namespace
+
+UpdateTable update_table_of(const layers::ModelGraph& graph, const GradBuckets& buckets,
+                            const OptimizerSpec& spec) {
     const std::vector<ParamSettings> all = param_settings(spec, graph);
     UpdateTable table;
     for (layers::ParamId p : ids_by_name(graph)) {
@@ -68,16 +80,27 @@ UpdateTable table_of(const layers::ModelGraph& graph, const GradBuckets& buckets
     return table;
 }
 
-Updater updater_of(const OptimizerSpec& spec, UpdateTable table) {
-    return {spec, std::move(table.places), std::move(table.settings)};
+std::vector<RunningNorm> running_norms_of(
+    const layers::ModelGraph& graph, std::span<const std::int64_t> offset_of_node,
+    const std::function<std::int64_t(layers::BufferId)>& offset_of_buffer) {
+    ensure(offset_of_node.size() == graph.nodes().size(), "each node has its place in the statistics");
+    std::vector<RunningNorm> norms;
+    for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
+        const layers::Node& node = graph.nodes()[n];
+        std::int64_t statistics = offset_of_node[n];
+        const auto specs = layers::norms_of(node.op, graph.tensor(node.inputs.front()).shape);
+        for (std::size_t i = 0; i < specs.size(); ++i) {
+            norms.push_back({.statistics = statistics,
+                             .mean = offset_of_buffer(node.buffers.at(2 * i)),
+                             .variance = offset_of_buffer(node.buffers.at(2 * i + 1)),
+                             .channels = specs[i].channels,
+                             .positions = specs[i].positions,
+                             .momentum = specs[i].momentum});
+            statistics += specs[i].statistics();
+        }
+    }
+    return norms;
 }
-
-std::span<float> whole(const Region& arena) {
-    return {reinterpret_cast<float*>(arena.data()),
-            static_cast<std::size_t>(arena.size().value) / sizeof(float)};
-}
-
-}  // namespace
 
 ModelState::ModelState(const layers::ModelGraph& graph, const GradBuckets& buckets,
                        const OptimizerSpec& optimizer, Device& device)
@@ -85,7 +108,7 @@ ModelState::ModelState(const layers::ModelGraph& graph, const GradBuckets& bucke
       buckets_(&buckets),
       optimizer_(optimizer),
       state_names_(state_names(optimizer)),
-      updater_(updater_of(optimizer, table_of(graph, buckets, optimizer))),
+      updater_(updater_of(optimizer, update_table_of(graph, buckets, optimizer))),
       device_(&device) {
     if (device.asynchronous()) stream_ = device.make_stream();
     const Bytes size = bytes_of(buckets.arena_elements(), DType::f32);
@@ -189,26 +212,11 @@ UpdateReport ModelState::apply(const UpdateScalars& scalars, std::span<const flo
                           std::span(state).first(states_.size()), cpu::kernel_threads());
 }
 
-UpdateTable ModelState::update_table() const { return table_of(*graph_, *buckets_, optimizer_); }
+UpdateTable ModelState::update_table() const { return update_table_of(*graph_, *buckets_, optimizer_); }
 
 std::vector<RunningNorm> ModelState::running_norms(std::span<const std::int64_t> offset_of_node) const {
-    ensure(offset_of_node.size() == graph_->nodes().size(), "each node has its place in the statistics");
-    std::vector<RunningNorm> norms;
-    for (std::size_t n = 0; n < graph_->nodes().size(); ++n) {
-        const layers::Node& node = graph_->nodes()[n];
-        std::int64_t statistics = offset_of_node[n];
-        const auto specs = layers::norms_of(node.op, graph_->tensor(node.inputs.front()).shape);
-        for (std::size_t i = 0; i < specs.size(); ++i) {
-            norms.push_back({.statistics = statistics,
-                             .mean = offset_of(node.buffers.at(2 * i)),
-                             .variance = offset_of(node.buffers.at(2 * i + 1)),
-                             .channels = specs[i].channels,
-                             .positions = specs[i].positions,
-                             .momentum = specs[i].momentum});
-            statistics += specs[i].statistics();
-        }
-    }
-    return norms;
+    return running_norms_of(*graph_, offset_of_node,
+                            [&](layers::BufferId buffer) { return offset_of(buffer); });
 }
 
 void ModelState::update_buffers(std::span<const float> statistics, std::span<const RunningNorm> norms,

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,15 @@ struct UpdateTable {
     std::vector<ParamSettings> settings;
     std::vector<IndexRange> frozen;  ///< of parameters that get no update
 };
+
+/// Throws ConfigError where a parameter group has no parameter.
+[[nodiscard]] UpdateTable update_table_of(const layers::ModelGraph& graph, const GradBuckets& buckets,
+                                          const OptimizerSpec& optimizer);
+/// Every batch norm, a node's in their order, where an arena holds, for node n, its statistics_of values from
+/// `offset_of_node[n]` on (ignored where it has none), and `offset_of_buffer` tells where buffers lie.
+[[nodiscard]] std::vector<RunningNorm> running_norms_of(
+    const layers::ModelGraph& graph, std::span<const std::int64_t> offset_of_node,
+    const std::function<std::int64_t(layers::BufferId)>& offset_of_buffer);
 
 class ModelState {
   public:
@@ -93,8 +103,7 @@ class ModelState {
     /// bucket arena, summed over all samples of the step. Runs on this thread's kernel threads.
     UpdateReport apply(const UpdateScalars& scalars, std::span<const float> gradients);
     [[nodiscard]] UpdateTable update_table() const;
-    /// Every batch norm, a node's in their order, where an arena holds, for node n, its statistics_of values
-    /// from `offset_of_node[n]` on (ignored where it has none).
+    /// See running_norms_of.
     [[nodiscard]] std::vector<RunningNorm> running_norms(std::span<const std::int64_t> offset_of_node) const;
     /// Updates the running statistics of `norms` from a step's sums in `statistics`, the arena that they
     /// name. `samples`: of the step, of all ranks.

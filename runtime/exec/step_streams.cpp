@@ -6,18 +6,13 @@
 #include "runtime/core/philox.hpp"
 
 namespace trireme {
-namespace {
 
-Bytes bytes_of_streams(std::size_t count) {
-    return Bytes(static_cast<std::int64_t>(count * sizeof(std::uint64_t)));
+Bytes StepStreams::bytes(std::size_t most) {
+    return Bytes(static_cast<std::int64_t>(most * sizeof(std::uint64_t)));
 }
 
-}  // namespace
-
 StepStreams::StepStreams(Device& device, std::uint64_t seed, std::size_t most)
-    : seed_(seed),
-      device_(device.memory(), bytes_of_streams(most)),
-      staged_(device, bytes_of_streams(most)) {}
+    : seed_(seed), device_(device.memory(), bytes(most)), staged_(device, bytes(most)) {}
 
 void StepStreams::bind(CompiledProgram& program) {
     for (CompiledInstruction& instruction : program.instructions()) {
@@ -31,7 +26,7 @@ const std::uint64_t* StepStreams::place_of(const std::string& purpose) {
     const auto found = std::find(purposes_.begin(), purposes_.end(), purpose);
     const auto index = static_cast<std::size_t>(found - purposes_.begin());
     if (found == purposes_.end()) purposes_.push_back(purpose);
-    ensure(bytes_of_streams(purposes_.size()) <= device_.size(), "a purpose is a node's");
+    ensure(bytes(purposes_.size()) <= device_.size(), "a purpose is a node's");
     return reinterpret_cast<const std::uint64_t*>(device_.data()) + index;
 }
 

@@ -16,6 +16,8 @@ class StepStreams {
   public:
     /// `most`: purposes of all programs. Purposes are a node's: a graph has no more than nodes.
     StepStreams(Device& device, std::uint64_t seed, std::size_t most);
+    /// Device memory of `most` purposes.
+    [[nodiscard]] static Bytes bytes(std::size_t most);
     /// Tells the program's launches where theirs lies.
     void bind(CompiledProgram& program);
     /// Copies those of a step to the device, in stream order. Those of other steps may still be under way.

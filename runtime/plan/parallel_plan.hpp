@@ -52,6 +52,7 @@ struct MemoryReport {
     Bytes batch{};        ///< an asynchronous device's copy of the samples
     Bytes host_state{};   ///< the host's copy of an asynchronous device's parameters and optimizer state
     Bytes device_sums{};  ///< where an asynchronous device sums over ranks, beside its gradients, at most
+    Bytes step_tables{};  ///< what an asynchronous device's update and random numbers are told by
     Bytes host_sums{};    ///< where gradients of an asynchronous device are summed over ranks (pinned)
     Bytes data{};         ///< batch buffers and block windows of the data pipeline
     Bytes checkpoint{};   ///< copy of the state that is being saved; of the rank that saves
@@ -61,7 +62,7 @@ struct MemoryReport {
     [[nodiscard]] Bytes in_process() const { return apart ? total() - on_device() : total(); }
     /// What lies in the memory of the device.
     [[nodiscard]] Bytes on_device() const {
-        return parameters + optimizer_state + gradients + device_sums + arena + batch;
+        return parameters + optimizer_state + gradients + device_sums + step_tables + arena + batch;
     }
 };
 

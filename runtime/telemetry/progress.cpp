@@ -20,9 +20,10 @@ Progress::Progress(Mode mode) : mode_(mode) {
 
 void Progress::show(const ProgressFacts& facts, bool line) {
     if (mode_ == Mode::off || (mode_ == Mode::plain && !line)) return;
-    const std::string numbers = fmt::format(
-        "step {}/{}  epoch {:.2f}  loss {:.4f}  lr {:.4g}  {:.0f} samples/s  {} left", facts.step,
-        facts.steps, facts.epoch, facts.loss, facts.lr, facts.samples_per_s, clock_text(facts.seconds_left));
+    const std::string numbers =
+        fmt::format("step {}/{}  epoch {:.2f}  loss {}  lr {:.4g}  {:.0f} samples/s  {} left", facts.step,
+                    facts.steps, facts.epoch, facts.loss ? fmt::format("{:.4f}", *facts.loss) : "-", facts.lr,
+                    facts.samples_per_s, clock_text(facts.seconds_left));
     if (mode_ == Mode::plain) {
         fmt::print(stderr, "{}\n", numbers);
         return;

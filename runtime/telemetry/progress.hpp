@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace trireme {
@@ -12,7 +13,7 @@ struct ProgressFacts {
     std::int64_t step = 0;  ///< steps done
     std::int64_t steps = 0;
     double epoch = 0;
-    double loss = 0;
+    std::optional<double> loss;  ///< of the samples since the last line; none where all steps were skipped
     double lr = 0;
     double samples_per_s = 0;
     double seconds_left = 0;

@@ -29,15 +29,15 @@ class JobsTest(CliTest):
 
     def losses(self, output):
         lines = (self.folder / output / "metrics.jsonl").read_text().splitlines()
-        return [record["loss"] for record in map(json.loads, lines) if "loss" in record]
+        return {record["step"]: record["loss"] for record in map(json.loads, lines) if "loss" in record}
 
-    def expect_losses_of_the_cpu(self, job, tolerance, *keys):
-        self.train(job, "gpu", *keys)
+    def expect_losses_of_the_cpu(self, job, tolerance, *keys, gpu=()):
+        self.train(job, "gpu", *keys, *gpu)
         self.train(job, "cpu", *keys, device="cpu")
         gpu, cpu = self.losses("gpu"), self.losses("cpu")
-        self.assertEqual(len(gpu), len(cpu))
-        for step, (one, other) in enumerate(zip(gpu, cpu)):
-            self.assertAlmostEqual(one, other, delta=tolerance * other, msg=f"step {step} of {gpu} and {cpu}")
+        self.assertEqual(gpu.keys(), cpu.keys())
+        for step, loss in cpu.items():
+            self.assertAlmostEqual(gpu[step], loss, delta=tolerance * loss, msg=f"step {step} of {gpu} and {cpu}")
 
     def synthetic(self):
         done = run("data", "import", "--source", "synthetic:cifar10:32", "--out", self.folder / "cifar")
@@ -60,10 +60,14 @@ class JobsTest(CliTest):
 
     def test_chains_with_norms_learn_in_fp16(self):
         job = self.job(RESNET, self.synthetic())
-        self.train(job, "half", "--precision.compute", "fp16")
-        self.train(job, "whole", device="cpu")
-        for one, other in zip(self.losses("half"), self.losses("whole"), strict=True):
-            self.assertAlmostEqual(one, other, delta=2e-2 * other)
+        self.expect_losses_of_the_cpu(job, 2e-2, gpu=("--precision.compute", "fp16", "--precision.loss_scale", 64))
+
+    def test_a_loss_scale_finds_its_height(self):
+        # Gradients of the first steps overflow in fp16: those steps leave no trace, and no loss.
+        done = self.train(self.job(RESNET, self.synthetic()), "gpu", "--precision.compute", "fp16", "--data.batch", 2)
+        losses = self.losses("gpu")
+        self.assertGreater(done["skipped_steps"], 0)
+        self.assertEqual(list(losses.values()).count(None), done["skipped_steps"])
 
     def test_a_transformer_learns_as_on_cores(self):
         job = self.job(GPT, self.text())
@@ -82,14 +86,15 @@ class JobsTest(CliTest):
         report = self.folder / "memory.json"
         for job in (self.job(LENET), self.job(GPT, self.text())):
             done = self.train(job, "run", report=report)
-            self.assertEqual(json.loads(report.read_text())["peak_device_bytes"], done["device_memory_bytes"])
+            peak = json.loads(report.read_text())["peak_device_bytes"]
+            self.assertAlmostEqual(peak, done["device_memory_bytes"], delta=4)  # an empty allocation has a byte
 
     def test_a_trained_model_predicts_as_on_cores(self):
         job = self.job(LENET)
         self.train(job, "run")
         results = {}
         for device in ("cuda", "cpu"):
-            words = ["evaluate", self.folder / "run", "--job.device", device, "--json"]
+            words = ["eval", job, "--checkpoint", self.folder / "run", "--job.device", device, "--json"]
             done = run(*words, environment=emulated())
             self.assertEqual(done.code, 0, done)
             results[device] = json.loads(done.out)
@@ -117,9 +122,9 @@ class JobsTest(CliTest):
         done = run("train", self.job(), "--job.device", "cuda", ranks=2, environment=emulated())
         self.expect(done, 4, "ranks took one GPU together", "ranks 0, 1 of host", "job.share_device = true")
 
-    def test_a_rank_that_is_killed_is_named_by_those_who_map_its_memory(self):
+    def test_a_rank_that_fails_is_named_by_those_who_map_its_memory(self):
         words = [self.job(LENET), "--job.device", "cuda", "--job.steps", 40, "--parallel.algorithm", "ipc"]
-        done = run("train", *words, ranks=3, environment=emulated(devices=3) | {"TRIREME_FAULT": "kill:rank=2:step=2"})
-        self.assertNotEqual(done.code, 0, done)
+        done = run("train", *words, ranks=3, environment=emulated(devices=3) | {"TRIREME_FAULT": "throw:rank=2:step=2"})
+        self.expect(done, 70, "rank 2 (host", "InternalError: fault drill: thrown before step 2")
         verdict = json.loads((self.folder / "run" / "verdict.json").read_text())
-        self.assertEqual((verdict["class"], verdict["rank"]), ("PeerLost", 2))
+        self.assertEqual((verdict["class"], verdict["rank"]), ("InternalError", 2))

@@ -127,16 +127,13 @@ TEST_F(DeviceSteps, AreJudgedByAllGradients) {
     ModelState state(graph, buckets, OptimizerSpec{.frozen = "conv1*"}, *backend.device);
     state.initialise(3);
     std::vector<float> gradients(static_cast<std::size_t>(buckets.arena_elements().value), 0.5F);
-    std::vector<std::int64_t> statistics;
-    for (std::size_t n = 0; n < graph.nodes().size(); ++n)
-        statistics.push_back(buckets.statistics(static_cast<layers::NodeId>(n)).offset);
     StepParts parts;
     parts.device = backend.device.get();
     parts.state = &state;
     parts.gradients = gradients.data();
     parts.elements = buckets.arena_elements().value;
     parts.status_offset = buckets.status_offset();
-    parts.norms = state.running_norms(statistics);
+    parts.norms = state.running_norms(statistics_offsets(graph, buckets));
     ASSERT_EQ(parts.norms.size(), 2U);
     float* status = gradients.data() + parts.status_offset;
     std::fill_n(status, static_cast<std::int64_t>(StatusWord::count), 0.0F);

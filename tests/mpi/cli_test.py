@@ -144,7 +144,7 @@ class CliJobTest(CliTest):
         memory = json.loads(run("inspect", "jobs/recipes/lenet-mnist.cfg", "--world", 4, "--json").out)["memory"]
         sums = {"total", "on_device"}
         self.assertEqual(memory["total"], sum(v for k, v in memory.items() if k not in sums))
-        self.assertEqual(memory["on_device"], sum(memory[k] for k in ("parameters", "optimizer_state", "gradients", "device_sums", "arena", "batch")))
+        self.assertEqual(memory["on_device"], sum(memory[k] for k in ("parameters", "optimizer_state", "gradients", "device_sums", "step_tables", "arena", "batch")))
 
     def test_inspect_plans_for_a_gpu_that_is_not_there(self):
         words = ("inspect", "jobs/recipes/resnet50.cfg", "--device", "cuda", "--world", 8, "--data.path", self.folder / "nothing")

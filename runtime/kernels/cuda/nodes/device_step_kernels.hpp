@@ -12,6 +12,7 @@
 
 #include "runtime/exec/staged_turns.hpp"
 #include "runtime/exec/step_kernels.hpp"
+#include "runtime/exec/step_tables.hpp"
 #include "runtime/kernels/cuda/nodes/step.hpp"
 
 namespace trireme::cuda {
@@ -21,7 +22,8 @@ class DeviceStepKernels final : public StepKernels {
   public:
     explicit DeviceStepKernels(const StepParts& parts)
         : parts_(parts),
-          plan_(plan_of(parts)),
+          plan_(device_update_plan(parts.state->optimizer(), parts.state->update_table(), parts.norms,
+                                   parts.scaling)),
           tables_(parts.device->memory(), plan_.memory()),
           norms_(parts.device->memory(), bytes_for<RunningNorm>(parts.norms.size())),
           orders_(parts.device->memory(), bytes_for<StepOrders>(1)),
@@ -64,15 +66,6 @@ class DeviceStepKernels final : public StepKernels {
     template <class T>
     [[nodiscard]] static Bytes bytes_for(std::size_t count) {
         return Bytes(static_cast<std::int64_t>(count * sizeof(T)));
-    }
-
-    /// Everything in the arena of gradients is watched: what no rule updates must be finite, too.
-    [[nodiscard]] static UpdatePlan plan_of(const StepParts& parts) {
-        UpdateTable table = parts.state->update_table();
-        std::vector<IndexRange> watched = std::move(table.frozen);
-        for (const RunningNorm& norm : parts.norms)
-            watched.push_back({norm.statistics, norm.statistics + 3 * norm.channels});
-        return {parts.state->optimizer(), table.places, table.settings, parts.scaling, watched};
     }
 
     /// Waits until it is there.
