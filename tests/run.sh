@@ -94,9 +94,9 @@ if build tsan tests_threads tests_multirank; then run_tests tsan tsan --parallel
 # Of the CUDA build what has CUDA in it: tests that need the tool chain but no GPU, and those on the GPU where one is. All
 # others ran above.
 if [ $cuda = yes ]; then
-    required+=,deviceless
-    if build cuda trireme tests_deviceless tests_gpu; then
-        run_tests cuda cuda -L '^deviceless$' --parallel "$jobs"
+    required+=,deviceless,emulated
+    if build cuda trireme tests_deviceless tests_gpu tests_emulated; then
+        run_tests cuda cuda -L '^(deviceless|emulated)$' --parallel "$jobs"
         if build/cuda/bin/gpu_device --gtest_filter=GpuDevice.TellsWhatItIs | grep '^GPU: '; then
             run_tests cuda-gpu cuda -L '^gpu$'
         else

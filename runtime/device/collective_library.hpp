@@ -29,8 +29,8 @@ class CollectiveLibrary {
     [[nodiscard]] virtual std::string refusal() = 0;
     /// What one rank makes and all join with; any bytes.
     [[nodiscard]] virtual std::string new_id() = 0;
-    /// All ranks call it; it waits for them, maybe for ever: see join_library, which calls it from a thread of
-    /// its own. Throws DeviceError.
+    /// All ranks call it; it waits for them, maybe for ever: see join_library, which calls it from a thread
+    /// of its own. Throws DeviceError.
     [[nodiscard]] virtual std::unique_ptr<LibrarySum> join(const std::string& id, int rank, int ranks) = 0;
 };
 
