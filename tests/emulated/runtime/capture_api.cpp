@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tests/emulated/runtime/call.hpp"
+#include "tests/emulated/runtime/capture_info.hpp"
 
 using trireme::emulated::Call;
 using trireme::emulated::call;
@@ -113,6 +114,12 @@ cudaError_t tell(Call& here, cudaStream_t stream, cudaStreamCaptureStatus* statu
 
 }  // namespace
 
+cudaError_t trireme::emulated::capture_info(cudaStream_t stream, cudaStreamCaptureStatus* status,
+                                            unsigned long long* id, cudaGraph_t* graph, bool more) {
+    return call("cudaStreamGetCaptureInfo",
+                [&](Call& here) { return tell(here, stream, status, id, graph, more); });
+}
+
 extern "C" {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
@@ -126,22 +133,6 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
     return call("cudaStreamIsCapturing",
                 [&](Call& here) { return tell(here, stream, status, nullptr, nullptr, false); });
-}
-
-#if CUDART_VERSION >= 13000
-cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status,
-                                     unsigned long long* id, cudaGraph_t* graph,
-                                     const cudaGraphNode_t** nodes, const cudaGraphEdgeData** edges,
-                                     std::size_t* count) {
-    const bool more = nodes != nullptr || edges != nullptr || count != nullptr;
-#else
-cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status,
-                                     unsigned long long* id, cudaGraph_t* graph,
-                                     const cudaGraphNode_t** nodes, std::size_t* count) {
-    const bool more = nodes != nullptr || count != nullptr;
-#endif
-    return call("cudaStreamGetCaptureInfo",
-                [&](Call& here) { return tell(here, stream, status, id, graph, more); });
 }
 
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
