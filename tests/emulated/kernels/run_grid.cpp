@@ -37,6 +37,7 @@ namespace {
 
 constexpr std::byte guard{0xA5};
 constexpr std::int64_t threads_of_warp = 32;
+constexpr const char* half_reached = "a barrier is reached by some of its threads and not by others";
 
 [[noreturn]] void fail(const char* what) {
     std::fprintf(stderr, "emulated kernel: %s\n", what);
@@ -53,6 +54,7 @@ class Turns {
         step_ = static_cast<std::int64_t>(random_ >> 40) % count_ + 1;
         while (std::gcd(step_, count_) > 1) ++step_;
     }
+    [[nodiscard]] std::int64_t count() const { return count_; }
     [[nodiscard]] std::int64_t at(std::int64_t i) const { return (start_ + i * step_) % count_; }
 
   private:
@@ -86,14 +88,11 @@ class Fibers {
         thread_ = &thread;
         count_ = count;
         for (std::int64_t i = 0; i < count; ++i) begin(*fibers_[static_cast<std::size_t>(i)], i);
-        Turns turns(count);
+        Turns warps((count + threads_of_warp - 1) / threads_of_warp);
         while (!all(0, count, State::done)) {
-            for (std::int64_t i = 0; i < count; ++i) {
-                Fiber& fiber = *fibers_[static_cast<std::size_t>(turns.at(i))];
-                if (fiber.state == State::ready) enter(fiber);
-            }
-            open_barriers();
-            turns.next();
+            for (std::int64_t w = 0; w < warps.count(); ++w) run_warp(warps.at(w));
+            if (!open(0, count, State::at_block_barrier) && !all(0, count, State::done)) fail(half_reached);
+            warps.next();
         }
     }
     void wait(State barrier) {
@@ -150,12 +149,20 @@ class Fibers {
         for (std::int64_t i = begin; i < end; ++i) fibers_[static_cast<std::size_t>(i)]->state = State::ready;
         return true;
     }
-    void open_barriers() {
-        bool moves = open(0, count_, State::at_block_barrier) || all(0, count_, State::done);
-        for (std::int64_t warp = 0; warp < count_; warp += threads_of_warp) {
-            moves |= open(warp, std::min(warp + threads_of_warp, count_), State::at_warp_barrier);
-        }
-        if (!moves) fail("a barrier is reached by some threads of a block and not by others");
+    /// As far as it gets without the others of the block.
+    void run_warp(std::int64_t warp) {
+        const std::int64_t begin = warp * threads_of_warp;
+        const std::int64_t end = std::min(begin + threads_of_warp, count_);
+        Turns turns(end - begin);
+        do {
+            for (std::int64_t i = 0; i < turns.count(); ++i) {
+                Fiber& fiber = *fibers_[static_cast<std::size_t>(begin + turns.at(i))];
+                if (fiber.state == State::ready) enter(fiber);
+            }
+            turns.next();
+        } while (open(begin, end, State::at_warp_barrier));
+        const auto waits = [](const auto& fiber) { return fiber->state == State::at_warp_barrier; };
+        if (std::any_of(fibers_.begin() + begin, fibers_.begin() + end, waits)) fail(half_reached);
     }
 
     std::vector<std::unique_ptr<Fiber>> fibers_;
