@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "runtime/core/error.hpp"
 
 namespace trireme {
@@ -30,7 +32,7 @@ std::string common_id(CollectiveLibrary& library, comm::Communicator& comm, cons
 }  // namespace
 
 std::unique_ptr<LibrarySum> join_library(std::shared_ptr<CollectiveLibrary> library, comm::Communicator& comm,
-                                         const Deadline& deadline) {
+                                         double patience, const Deadline& deadline) {
     const std::string id = common_id(*library, comm, deadline);
     std::packaged_task<std::unique_ptr<LibrarySum>()> task(
         [library = std::move(library), id, rank = comm.rank(), ranks = comm.size()] {
@@ -43,12 +45,20 @@ std::unique_ptr<LibrarySum> join_library(std::shared_ptr<CollectiveLibrary> libr
         *over = true;
     });
     try {
-        // A rank has come whether joining succeeded or not: what failed is told by the caller.
-        const auto has_come = [over] { return over->load(); };
+        // A rank has come whether joining succeeded, failed or takes too long: what it was is told below.
+        const auto has_come = [over, until = Deadline::in_seconds(patience)] {
+            return over->load() || until.expired();
+        };
         comm.wait(comm.arrive("joining the library of the devices", has_come), deadline);
     } catch (...) {
         waits.detach();
         throw;
+    }
+    if (!over->load()) {
+        waits.detach();
+        throw DeviceError(fmt::format(
+            "the library did not join the ranks within {:g} s: it may not find a network between them",
+            patience));
     }
     waits.join();
     return joined.get();

@@ -1,5 +1,6 @@
 // How ranks join a collective library of their devices (collective_library.hpp) without waiting for ever: the
-// library's own way of joining waits for all ranks and knows no deadline.
+// library's own way of joining waits for all ranks and knows no deadline. A network that it cannot use is a
+// reason to do without it, and not to end the job.
 #pragma once
 
 #include <memory>
@@ -10,9 +11,11 @@
 
 namespace trireme {
 
-/// All ranks call it. Throws DeviceError where the library failed on a rank, and JobFailed where one has died
-/// or has not joined at the deadline; then a thread of its own is left waiting in the library.
+/// All ranks call it. Throws DeviceError where the library fails, or does not come back in `patience`
+/// seconds; then a thread is left waiting in it. Ranks for which it came back do not throw: who goes on must
+/// agree. Throws JobFailed where a rank has died, or where one has not come at the deadline.
 [[nodiscard]] std::unique_ptr<LibrarySum> join_library(std::shared_ptr<CollectiveLibrary> library,
-                                                       comm::Communicator& comm, const Deadline& deadline);
+                                                       comm::Communicator& comm, double patience,
+                                                       const Deadline& deadline);
 
 }  // namespace trireme

@@ -14,21 +14,23 @@ namespace trireme {
 class PeerMemory {
   public:
     /// Shares `size` bytes and maps what the others share; all ranks call it. Where one cannot, `refusal`
-    /// says why, of this rank alone. Throws what waits throw, and DeviceError where there is no memory.
+    /// says why, of this rank alone. Throws what waits throw.
     PeerMemory(Device& device, comm::Communicator& comm, Bytes size, const Deadline& deadline);
     ~PeerMemory();
     PeerMemory(const PeerMemory&) = delete;
     PeerMemory& operator=(const PeerMemory&) = delete;
 
     [[nodiscard]] const std::string& refusal() const { return refusal_; }
-    /// Of this rank.
+    /// Of this rank; null where its device shares none.
     [[nodiscard]] std::byte* data() const { return mine_.data; }
     /// By rank.
     [[nodiscard]] const std::vector<std::span<const std::byte>>& views() const { return views_; }
 
   private:
+    [[nodiscard]] std::byte* opened(const std::string& handle, int rank);
+
     Device& device_;
-    SharedMemory mine_;
+    SharedMemory mine_{};
     std::vector<std::byte*> opened_;
     std::vector<std::span<const std::byte>> views_;
     std::string refusal_;

@@ -15,7 +15,8 @@ namespace trireme {
 namespace {
 
 constexpr double meeting_seconds = 120;
-constexpr int measured_sums = 5;  ///< behind one that warms up
+constexpr double joining_seconds = 60;  ///< below the one above: who waits in vain still meets the others
+constexpr int measured_sums = 5;        ///< behind one that warms up
 
 Deadline meeting() { return Deadline::in_seconds(meeting_seconds); }
 
@@ -112,6 +113,7 @@ void SumChoice::find_candidates() {
 }
 
 void SumChoice::make_memory() {
+    if (peers_ && peers_->data() == nullptr) peers_.reset();  // this device shares none
     if (!peers_) {
         const bool lane = std::find(choices_.begin(), choices_.end(), SumPath::mpi) != choices_.end();
         region_ = Region(device_.memory(), lane ? LaneGeometry::of(plan_, comm_.rank()).size()
@@ -128,7 +130,8 @@ std::unique_ptr<BucketSums> SumChoice::make(SumPath path, const SumSite& site,
         case SumPath::mpi:
             return std::make_unique<LaneSums>(site, add, std::vector<std::span<const std::byte>>{});
         case SumPath::nccl:
-            return std::make_unique<LibrarySums>(site, join_library(device_.collectives(), comm_, meeting()));
+            return std::make_unique<LibrarySums>(
+                site, join_library(device_.collectives(), comm_, joining_seconds, meeting()));
         case SumPath::staged:
         case SumPath::automatic:
             break;

@@ -98,6 +98,16 @@ std::optional<SumPath> sum_path_of(std::string_view word) {
 std::vector<SumCandidate> sum_candidates(Ranks ranks, const SumWishes& wishes) {
     std::vector<SumCandidate> candidates;
     for (const SumPath path : all_paths) candidates.push_back({path, refusal_of(path, ranks, wishes)});
+    // That an MPI library is CUDA-aware does not say that what it sends by is; where it is not, the process
+    // dies of the first message (openucx/ucx#7845).
+    const bool others = refusal_of_ipc(ranks).empty() || refusal_of_nccl(ranks, wishes).empty();
+    for (SumCandidate& candidate : candidates) {
+        if (candidate.path == SumPath::mpi && wishes.path == SumPath::automatic &&
+            candidate.refusal.empty() && others)
+            candidate.refusal =
+                "other ways do without it, and only its first message shows whether it works; pin it to try "
+                "it";
+    }
     return candidates;
 }
 

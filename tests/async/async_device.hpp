@@ -239,6 +239,7 @@ class AsyncDevice final : public Device {
     [[nodiscard]] bool shares_memory() const override { return shares; }
     /// A handle is the address.
     [[nodiscard]] SharedMemory share(Bytes size) override {
+        if (selfish) throw DeviceError("the device cannot share memory");
         std::byte* memory = schedule_->share(size);
         return {memory, size, std::to_string(reinterpret_cast<std::uintptr_t>(memory))};
     }
@@ -249,7 +250,8 @@ class AsyncDevice final : public Device {
     [[nodiscard]] std::shared_ptr<CollectiveLibrary> collectives() override { return library; }
 
     bool shares = false;
-    bool blind = false;  ///< it cannot map the memory of others
+    bool blind = false;    ///< it cannot map the memory of others
+    bool selfish = false;  ///< others cannot map its own, which it does not know before it tries
     std::shared_ptr<CollectiveLibrary> library;
 
   private:

@@ -17,6 +17,22 @@ using ::testing::HasSubstr;
 
 class DeviceSums : public Async {
   protected:
+    /// Trains two ranks of which `change` has changed the device of rank 1; what is told of the sums.
+    std::string told_where(const std::function<void(AsyncDevice&)>& change) {
+        RunSetup setup = convnet();
+        const std::vector<std::string> wanted = plain(setup);
+        Ranks ranks(setup.ranks, 1, {}, /*together=*/true);
+        setup.backend = [&](int rank) {
+            Backend backend = ranks.backend(rank);
+            if (rank == 1) change(dynamic_cast<AsyncDevice&>(*backend.device));
+            return backend;
+        };
+        std::string told;
+        setup.told_of_sums = [&](const std::string& text) { told = text; };
+        EXPECT_EQ(traces(run(setup)), wanted);
+        return told;
+    }
+
     static std::vector<std::string> trained(RunSetup setup, Ranks& ranks) {
         setup.backend = [&](int rank) { return ranks.backend(rank); };
         setup.world = [&](int count) {
@@ -123,26 +139,24 @@ TEST_F(DeviceSums, AreChosenByMeasurement) {
         setup.told_of_sums = [&](const std::string& text) { told = text; };
         EXPECT_EQ(traces(run(setup)), wanted) << "seed " << seed;
         EXPECT_EQ(ranks.races(), std::set<std::string>{}) << "seed " << seed;
-        for (const char* part : {"gradients between devices: ", "staged ", "ipc ", "mpi ", "nccl ", " ms"})
+        for (const char* part :
+             {"gradients between devices: ", "staged ", "ipc ", "nccl ", " ms", "not mpi: other ways"})
             EXPECT_THAT(told, HasSubstr(part));
         if (seed == 0) fmt::print("async: {}\n", told);
     }
 }
 
 TEST_F(DeviceSums, FallBackToTheHostWhereRanksDoNotReachEachOther) {
-    RunSetup setup = convnet();
-    const std::vector<std::string> wanted = plain(setup);
-    Ranks ranks(setup.ranks, 1, {}, /*together=*/true);
-    setup.backend = [&](int rank) {
-        Backend backend = ranks.backend(rank);
-        dynamic_cast<AsyncDevice&>(*backend.device).blind = rank == 1;
-        return backend;
-    };
-    std::string told;
-    setup.told_of_sums = [&](const std::string& text) { told = text; };
-    EXPECT_EQ(traces(run(setup)), wanted);
-    EXPECT_THAT(told, HasSubstr("gradients between devices: staged; not ipc: rank 1: it does not reach the "
-                                "device of rank 0: the device sees no other; not mpi: "));
+    EXPECT_THAT(told_where([](AsyncDevice& device) { device.blind = true; }),
+                HasSubstr("gradients between devices: staged; not ipc: rank 1: it does not reach the "
+                          "device of rank 0: the device sees no other; not mpi: "));
+}
+
+TEST_F(DeviceSums, FallBackToTheHostWhereADeviceSharesNoMemory) {
+    EXPECT_THAT(
+        told_where([](AsyncDevice& device) { device.selfish = true; }),
+        HasSubstr("gradients between devices: staged; not ipc: rank 0: the device of rank 1 shares no "
+                  "memory; not mpi: "));
 }
 
 // One lane, without an executor around it.

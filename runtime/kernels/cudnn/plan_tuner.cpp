@@ -106,6 +106,8 @@ class Tuner {
                 all.push_back({name, times(*graph, memory)});
             } catch (const DeviceError& e) {
                 log::warn("{}: plan {} is left out: {}", spec.str(), name, e.what());
+                stream_.synchronize();  // a plan that broke the GPU's context ends the job here, with its
+                                        // name told
             }
         }
         return fastest(all);

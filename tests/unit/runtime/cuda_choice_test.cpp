@@ -29,7 +29,7 @@ TEST(CudaChoice, AMissingDriverNamesTheLibraryAndTheWaysOut) {
         AllOf(HasSubstr("no NVIDIA driver (libcuda.so.1)"), HasSubstr("driver version is insufficient"),
               HasSubstr("--gpus all"), HasSubstr("set job.device to cpu")));
     EXPECT_THAT(refusal_of_driver(none, {.in_slurm = true}),
-                AllOf(HasSubstr("--gres=gpu"), Not(HasSubstr("--gpus all"))));
+                AllOf(HasSubstr("--gpus-per-node"), Not(HasSubstr("--gpus all"))));
     EXPECT_THAT(refusal_of_driver(none, {.device_files = true}),
                 HasSubstr("it is the driver's library that this process does not see"));
 }

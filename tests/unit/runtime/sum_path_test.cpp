@@ -32,9 +32,9 @@ std::string refusal(const std::vector<SumFacts>& ranks, SumPath path, const SumW
 TEST(SumPath, AllAreThereForThoseWhoHaveEverything) {
     const auto candidates = sum_candidates(well_off(4), {});
     EXPECT_THAT(sum_choices(candidates, SumPath::automatic),
-                ElementsAre(SumPath::staged, SumPath::ipc, SumPath::mpi, SumPath::nccl));
+                ElementsAre(SumPath::staged, SumPath::ipc, SumPath::nccl));
     for (const SumPath path : {SumPath::staged, SumPath::ipc, SumPath::mpi, SumPath::nccl})
-        EXPECT_THAT(sum_choices(candidates, path), ElementsAre(path));
+        EXPECT_THAT(sum_choices(sum_candidates(well_off(4), {path}), path), ElementsAre(path));
 }
 
 TEST(SumPath, ThroughTheHostGoesAlways) {
@@ -53,7 +53,16 @@ TEST(SumPath, PeersAreOnOneHostAndReachEachOther) {
     ranks = well_off(3);
     ranks[1].map_refusal = "it does not reach the device of rank 0: no peer access";
     EXPECT_EQ(refusal(ranks, SumPath::ipc), "rank 1: it does not reach the device of rank 0: no peer access");
-    EXPECT_EQ(refusal(ranks, SumPath::mpi), "");
+    EXPECT_EQ(refusal(ranks, SumPath::mpi, {SumPath::mpi}), "");
+}
+
+/// A library that is CUDA-aware in name alone ends the process.
+TEST(SumPath, TheMessageLibraryIsTriedWhereNothingElseIsOrWhereItIsPinned) {
+    std::vector<SumFacts> ranks = well_off(2);
+    EXPECT_THAT(refusal(ranks, SumPath::mpi), HasSubstr("other ways do without it"));
+    ranks[1].host = "n2";
+    EXPECT_THAT(refusal(ranks, SumPath::mpi), HasSubstr("other ways do without it"));
+    EXPECT_EQ(refusal(ranks, SumPath::mpi, {.canonical = true}), "");
 }
 
 TEST(SumPath, TheMessageLibraryTakesDeviceMemoryOnAllRanks) {
@@ -81,7 +90,8 @@ TEST(SumPath, CanonicalJobsAndPinnedAlgorithmsAreSummedByComm) {
     EXPECT_THAT(refusal(well_off(2), SumPath::nccl, {.algorithm_pinned = true}),
                 HasSubstr("parallel.algorithm"));
     for (const SumPath path : {SumPath::staged, SumPath::ipc, SumPath::mpi}) {
-        EXPECT_EQ(refusal(well_off(2), path, {.canonical = true, .algorithm_pinned = true}), "");
+        EXPECT_EQ(refusal(well_off(2), path, {.path = path, .canonical = true, .algorithm_pinned = true}),
+                  "");
     }
 }
 
@@ -109,15 +119,15 @@ TEST(SumPath, TheQuickestIsTakenAndToldInOneLine) {
     ranks[0].library.clear();
     ranks[0].library_refusal = "no libnccl.so.2 opens";
     const auto candidates = sum_candidates(ranks, {});
-    const std::vector<MeasuredPath> measured{
-        {SumPath::staged, 0.0123}, {SumPath::ipc, 0.0004}, {SumPath::mpi, 0.0004}};
+    const std::vector<MeasuredPath> measured{{SumPath::staged, 0.0123}, {SumPath::ipc, 0.0004}};
     EXPECT_EQ(quickest(measured).path, SumPath::ipc);
     EXPECT_EQ(
         sums_text(measured, candidates, SumPath::automatic, Bytes(25 << 20)),
-        "gradients between devices: ipc (a sum of 25.0 MiB: staged 12.30 ms, ipc 0.40 ms, mpi 0.40 ms); "
-        "not nccl: no libnccl.so.2 opens");
-    EXPECT_EQ(sums_text({&measured[2], 1}, candidates, SumPath::mpi, Bytes(25 << 20)),
-              "gradients between devices: mpi, pinned");
+        "gradients between devices: ipc (a sum of 25.0 MiB: staged 12.30 ms, ipc 0.40 ms); not mpi: other "
+        "ways do without it, and only its first message shows whether it works; pin it to try it; not nccl: "
+        "no libnccl.so.2 opens");
+    EXPECT_EQ(sums_text({&measured[1], 1}, candidates, SumPath::ipc, Bytes(25 << 20)),
+              "gradients between devices: ipc, pinned");
 }
 
 }  // namespace

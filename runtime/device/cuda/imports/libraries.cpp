@@ -12,6 +12,7 @@
 #include <nvrtc.h>
 
 #include "runtime/core/error.hpp"
+#include "runtime/core/log.hpp"
 #include "runtime/device/cuda_choice.hpp"
 
 namespace trireme::cuda {
@@ -105,6 +106,15 @@ void require_libraries() {
     static_cast<void>(cublaslt_library().path());
     if (const std::string why = refusal_of_cudnn(cudnn_version(), cudnn_library().path()); !why.empty())
         throw DeviceError(why);
+    // Builds for both share one name, and each opens the other libraries of its own CUDA.
+    if (const auto built_for = static_cast<int>(cudnnGetCudartVersion());
+        built_for / 1000 != CUDART_VERSION / 1000) {
+        log::warn(
+            "cuDNN of {} was built for CUDA {}, and this program for CUDA {}: put the folder of a cuDNN "
+            "for CUDA {} into TRIREME_CUDA_LIBRARIES",
+            cudnn_library().path(), cuda_version_text(built_for), cuda_version_text(CUDART_VERSION),
+            CUDART_VERSION / 1000);
+    }
 }
 
 std::vector<std::pair<std::string, std::string>> library_versions() {
