@@ -116,14 +116,14 @@ std::unique_ptr<LibrarySum> Nccl::join(const std::string& id, int rank, int rank
     check(cudaSetDevice(device_), "choosing a device");
     Comm comm = nullptr;
     check_nccl(nccl().comm_init_rank(&comm, ranks, joined, rank), "joining the other ranks");
-    auto joined = std::make_unique<NcclSum>(comm);
+    auto library_sum = std::make_unique<NcclSum>(comm);
     // Ranks are connected in their first sum, which waits as joining does.
     CudaMemory memory(device_, "the GPU");
     const Region one(memory, Bytes(sizeof(float)));
     CudaStream stream;
-    joined->all_reduce(stream, reinterpret_cast<float*>(one.data()), 1);
+    library_sum->all_reduce(stream, reinterpret_cast<float*>(one.data()), 1);
     stream.synchronize();
-    return joined;
+    return library_sum;
 }
 
 }  // namespace trireme::cuda
