@@ -10,35 +10,12 @@
 // The first step of a kind is launched piece by piece: libraries load and choose in their first launches what
 // a capture would not allow. The second one is captured.
 #include <algorithm>
-#include <utility>
 
-#include "runtime/core/error.hpp"
+#include "runtime/device/capture.hpp"
 #include "runtime/exec/step_scope.hpp"
 
 namespace trireme {
 namespace {
-
-/// Ends a capture that an exception leaves; what was recorded is dropped.
-class Capture {
-  public:
-    explicit Capture(Stream& stream) : stream_(&stream) { stream.begin_capture(); }
-    ~Capture() {
-        if (stream_ == nullptr) return;
-        try {
-            static_cast<void>(stream_->end_capture());
-        } catch (const Error&) {
-            // The error that is on its way says more.
-        }
-    }
-    Capture(const Capture&) = delete;
-    Capture& operator=(const Capture&) = delete;
-    [[nodiscard]] std::unique_ptr<LaunchGraph> end() {
-        return std::exchange(stream_, nullptr)->end_capture();
-    }
-
-  private:
-    Stream* stream_;
-};
 
 /// Instructions in which the host takes part; all others only launch.
 bool is_of_host(const Action& action) {

@@ -14,7 +14,7 @@ namespace trireme::cudnn {
 
 struct TuningEffort {
     std::size_t plans = 8;                     ///< of each graph, in the library's order of preference
-    std::size_t runs = 2 * least_tuning_runs;  ///< of each plan, behind two that are not counted
+    std::size_t runs = 2 * least_tuning_runs;  ///< of each plan, of some launches each
 };
 
 struct TuningResult {

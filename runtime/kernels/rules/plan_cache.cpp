@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view format_name = "trireme plan cache 1";
+constexpr std::string_view format_name = "trireme plan cache 2";
 constexpr std::int64_t largest_file = std::int64_t{64} << 20;
 
 [[noreturn]] void refuse(std::string_view what) {

@@ -148,10 +148,10 @@ TEST_F(PlanCacheFile, DamagedFilesAreToldAndPassedOver) {
     const std::vector<std::pair<std::string, std::string>> damaged{
         {"", "is not JSON"},
         {text.substr(0, text.size() / 2), "is not JSON"},
-        {"[]", "does not have the format 'trireme plan cache 1'"},
+        {"[]", "does not have the format 'trireme plan cache 2'"},
         {replaced("cache 1", "cache 2"), "does not have the format"},
-        {R"({"format": "trireme plan cache 1"})", "has no plans"},
-        {R"({"format": "trireme plan cache 1", "plans": []})", "has no plans"},
+        {R"({"format": "trireme plan cache 2"})", "has no plans"},
+        {R"({"format": "trireme plan cache 2", "plans": []})", "has no plans"},
         {replaced("\"eng1\"", "7"), "has no plan with its microseconds at 'H100 sm_90"},
         {replaced("\"eng1\"", "\"\""), "has no possible plan or time"},
         {replaced("10.0", "-1"), "has no possible plan or time"},
