@@ -149,7 +149,7 @@ TEST_F(PlanCacheFile, DamagedFilesAreToldAndPassedOver) {
         {"", "is not JSON"},
         {text.substr(0, text.size() / 2), "is not JSON"},
         {"[]", "does not have the format 'trireme plan cache 2'"},
-        {replaced("cache 1", "cache 2"), "does not have the format"},
+        {replaced("cache 2", "cache 1"), "does not have the format"},
         {R"({"format": "trireme plan cache 2"})", "has no plans"},
         {R"({"format": "trireme plan cache 2", "plans": []})", "has no plans"},
         {replaced("\"eng1\"", "7"), "has no plan with its microseconds at 'H100 sm_90"},
