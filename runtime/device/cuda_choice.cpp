@@ -12,8 +12,7 @@ namespace {
 std::string how_to_get_one(const Surroundings& around) {
     if (around.in_slurm)
         return "ask Slurm for GPUs (--gpus-per-node=N --gpu-bind=none: ranks that see each other's GPUs can "
-               "map "
-               "their memory)";
+               "map their memory)";
     return "run on a host with a GPU (a container is given its GPUs when it starts, such as by --gpus all)";
 }
 

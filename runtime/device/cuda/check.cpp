@@ -10,6 +10,7 @@ namespace trireme::cuda {
 
 void check(cudaError_t status, std::string_view action) {
     if (status == cudaSuccess) return;
+    static_cast<void>(cudaGetLastError());  // told here, and not again as that of the next launch
     throw DeviceError(fmt::format("the GPU failed while {}: {} ({})", action, cudaGetErrorName(status),
                                   cudaGetErrorString(status)));
 }

@@ -9,7 +9,7 @@
 namespace trireme::cuda {
 
 /// Throws DeviceError when `status` is an error. `action` completes "the GPU failed while ...": "copying a
-/// batch".
+/// batch". No later call tells this error again.
 void check(cudaError_t status, std::string_view action);
 
 /// Call after a kernel's launch: a launch that was refused (its grid, its shared memory) is told here, and

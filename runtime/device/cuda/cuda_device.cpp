@@ -166,9 +166,8 @@ std::byte* CudaDevice::open_shared(const std::string& handle) {
     cudaIpcMemHandle_t theirs{};
     cuda::bytes_of_hex(handle, theirs.reserved);
     void* memory = nullptr;
-    const cudaError_t status = cudaIpcOpenMemHandle(&memory, theirs, cudaIpcMemLazyEnablePeerAccess);
-    if (status != cudaSuccess) static_cast<void>(cudaGetLastError());  // told here, and not again
-    cuda::check(status, "mapping memory of another rank's GPU");
+    cuda::check(cudaIpcOpenMemHandle(&memory, theirs, cudaIpcMemLazyEnablePeerAccess),
+                "mapping memory of another rank's GPU");
     return static_cast<std::byte*>(memory);
 }
 

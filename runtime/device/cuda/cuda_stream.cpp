@@ -81,10 +81,7 @@ void CudaStream::begin_capture() {
 std::unique_ptr<LaunchGraph> CudaStream::end_capture() {
     capturing_ = false;
     cudaGraph_t recorded = nullptr;
-    const cudaError_t status = cudaStreamEndCapture(stream_, &recorded);
-    if (status != cudaSuccess)
-        static_cast<void>(cudaGetLastError());  // told here, and not of the next kernel
-    cuda::check(status, "capturing a step's launches");
+    cuda::check(cudaStreamEndCapture(stream_, &recorded), "capturing a step's launches");
     auto graph = std::make_unique<CudaGraph>(recorded);
     cuda::check(cudaGraphUpload(graph->native(), stream_), "sending a graph to the GPU");
     return graph;

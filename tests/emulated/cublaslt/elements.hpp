@@ -1,13 +1,13 @@
 // The element types of products, and how operands are rounded before they are multiplied.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "runtime/core/bfloat16.hpp"
 #include "runtime/core/float16.hpp"
+#include "tests/emulated/tf32.hpp"
 
 namespace trireme::emulated {
 
@@ -70,10 +70,7 @@ enum class Rounding : std::uint8_t { none, tf32, bf16, f16 };
         case Rounding::tf32:
             break;
     }
-    // TF32 has 10 bits behind the point, to the nearest, ties to even. Not a number stays what it is.
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    if ((bits & 0x7f80'0000U) == 0x7f80'0000U) return value;
-    return std::bit_cast<float>((bits + 0xfffU + (bits >> 13 & 1U)) & ~0x1fffU);
+    return rounded_to_tf32(value);
 }
 
 }  // namespace trireme::emulated

@@ -1,12 +1,12 @@
 #include "tests/emulated/cudnn/values.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "runtime/core/bfloat16.hpp"
 #include "runtime/core/float16.hpp"
+#include "tests/emulated/tf32.hpp"
 
 namespace trireme::emulated::dnn {
 namespace {
@@ -118,8 +118,7 @@ void round_to(Values& values, cudnnDataType_t type) {
 }
 
 void round_to_tf32(Values& values) {
-    for (float& value : values.data)
-        value = std::bit_cast<float>((std::bit_cast<std::uint32_t>(value) + 0x1000U) & ~0x1fffU);
+    for (float& value : values.data) value = rounded_to_tf32(value);
 }
 
 }  // namespace trireme::emulated::dnn
