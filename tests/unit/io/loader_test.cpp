@@ -1,4 +1,5 @@
 #include <mutex>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -76,6 +77,29 @@ class Loader : public ::testing::TestWithParam<bool> {
             }
         }
         return ids;
+    }
+
+    /// How many blocks the first `steps` steps take: those of every window that a run enters.
+    [[nodiscard]] std::int64_t expected_reads(const VirtualShards& shards, const LoaderOptions& options,
+                                              std::int64_t steps) const {
+        const auto& blocks = info_.splits.at("train").blocks;
+        std::int64_t reads = 0;
+        for (std::int64_t first = 0; first < steps; first += shards.steps_per_epoch()) {
+            const std::int64_t epoch = first / shards.steps_per_epoch();
+            const std::int64_t last = std::min(shards.steps_per_epoch(), steps - first) - 1;
+            EpochOrder order(blocks);
+            order.arrange(options.seed, epoch, options.shuffle);
+            for (std::int64_t v = 0; v < shards.shards(); ++v) {
+                const RunOrder run(order, shards.run(v), options.seed, epoch, v, options.shuffle);
+                const std::int64_t end = shards.leaf(v, last).end;
+                for (std::int64_t position = shards.leaf(v, 0).begin; position < end;) {
+                    const Window window = run.window_at(position);
+                    reads += window.pieces;
+                    position = window.positions.end;
+                }
+            }
+        }
+        return reads;
     }
 
     TemporaryFolder folder_;
@@ -206,12 +230,17 @@ TEST_F(Loader, TakesWhatIsPlannedAndReadsBlocksOnce) {
     BatchLoader loader(info_, shards, {0, 4}, {}, options, nullptr);
     const LoaderGeometry geometry{256 * 128 * 2, 256 * 128 * 2, 23, 4};
     EXPECT_EQ(loader.allocated_bytes(), planned_bytes(geometry, options));
-    for (std::int64_t step = 0; step < shards.steps_per_epoch(); ++step)
-        static_cast<void>(loader.next(soon()));
-    const std::int64_t blocks = static_cast<std::int64_t>(info_.splits.at("train").blocks.size());
-    // The prefetch may have begun the next epoch: at most one window a run.
-    EXPECT_GE(loader.counters().blocks, blocks);
-    EXPECT_LE(loader.counters().blocks, blocks + 3 + 4 * window_blocks);
+    const std::int64_t served = shards.steps_per_epoch();
+    for (std::int64_t step = 0; step < served; ++step) static_cast<void>(loader.next(soon()));
+    EXPECT_GE(loader.counters().blocks, expected_reads(shards, options, served));
+    // With nothing held the workers fill the ring, into the next epoch, and stop there.
+    const std::int64_t all = expected_reads(shards, options, served + options.prefetch + 1);
+    for (const Deadline deadline = soon(); loader.counters().blocks < all && !deadline.expired();)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(loader.counters().blocks, all);
+    // Blocks that two runs share are read by both; no others twice in an epoch.
+    const auto blocks = static_cast<std::int64_t>(info_.splits.at("train").blocks.size());
+    EXPECT_LE(expected_reads(shards, options, served), blocks + shards.shards() - 1);
     EXPECT_EQ(loader.counters().files, 3);
 }
 
