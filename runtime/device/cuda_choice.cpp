@@ -100,12 +100,16 @@ std::string out_of_memory(std::string_view gpu, Bytes wanted, Bytes free, Bytes 
                                    human_bytes(free), human_bytes(total));
     if (planned.value > 0)
         text += fmt::format("; the plan needs {} of it for this rank", human_bytes(planned));
-    const bool taken = planned.value > 0 && planned <= total;
+    // What CUDA takes itself (context, kernels, handles of cuDNN and cuBLASLt) is in nobody's plan.
+    constexpr Bytes own(std::int64_t{1} << 30);
+    if (planned.value > 0 && planned + own <= total)
+        return text + ". The plan fits the GPU, so something else holds its memory (nvidia-smi shows what)";
+    if (planned.value > 0 && planned <= total)
+        text += fmt::format(", and CUDA itself up to {}, so that even an empty GPU may be too small",
+                            human_bytes(own));
     return text +
-           (taken
-                ? ". The plan fits the GPU, so something else holds its memory (nvidia-smi shows what)"
-                : ". Lower data.batch, raise parallel.microbatches, or use more GPUs (trireme inspect --what "
-                  "memory shows the parts)");
+           ". Lower data.batch, raise parallel.microbatches, or use more GPUs (trireme inspect --what "
+           "memory shows the parts)";
 }
 
 std::vector<std::string> library_candidates(std::string_view soname, const LibraryHints& hints) {

@@ -10,6 +10,7 @@
 #include "runtime/core/quantile.hpp"
 #include "runtime/exec/library_join.hpp"
 #include "runtime/exec/staged_sums.hpp"
+#include "runtime/exec/sum_proof.hpp"
 
 namespace trireme {
 namespace {
@@ -81,6 +82,15 @@ Bytes size_of_bucket(const ParallelPlan& plan, int bucket) {
                     DType::f32);
 }
 
+/// Where to look when sums come out wrong that no call has refused.
+std::string what_damages(SumPath path) {
+    return path == SumPath::ipc
+               ? ". What its device reads of others arrives damaged: an IOMMU or PCIe ACS between them is "
+                 "the "
+                 "usual cause; parallel.algorithm = staged does without"
+               : ": what carries gradients damages them; parallel.algorithm = staged does without";
+}
+
 }  // namespace
 
 SumChoice::SumChoice(const ParallelPlan& plan, comm::Communicator& comm, Device& device)
@@ -139,24 +149,33 @@ std::unique_ptr<BucketSums> SumChoice::make(SumPath path, const SumSite& site,
     return std::make_unique<StagedSums>(site);
 }
 
-/// Empty where all ranks have made it; else what failed, and on which rank.
-std::string SumChoice::try_to_make(SumPath path, const SumSite& site, const StreamMemoryOps::Add& add,
-                                   std::unique_ptr<BucketSums>& sums) {
+/// Empty where no rank has a failure; else the first of them, with its rank. Where there is nothing else to
+/// choose, all of them throw it.
+std::string SumChoice::failure_of_all(const std::string& mine) {
+    const std::vector<std::string> failures = comm_.all_gather(mine, "way of gradients", meeting());
+    const auto failed = std::ranges::find_if(failures, [](const std::string& one) { return !one.empty(); });
+    if (failed == failures.end()) return {};
+    std::string text = fmt::format("rank {}: {}", failed - failures.begin(), *failed);
+    if (choices_.size() == 1) throw DeviceError(text);
+    return text;
+}
+
+/// Empty where all ranks have made it and it sums right; else what failed, and on which rank.
+std::string SumChoice::try_to_make(SumPath path, const SumSite& site, Stream& compute,
+                                   const StreamMemoryOps::Add& add, std::unique_ptr<BucketSums>& sums) {
     std::string failure;
     try {
         sums = make(path, site, add);
     } catch (const DeviceError& error) {
         failure = error.what();
     }
-    if (choices_.size() == 1) {
-        if (!failure.empty()) throw DeviceError(failure);
-        return {};
-    }
-    const std::vector<std::string> failures = comm_.all_gather(failure, "way of gradients", meeting());
-    for (std::size_t r = 0; r < failures.size(); ++r) {
-        if (!failures[r].empty()) return fmt::format("rank {}: {}", r, failures[r]);
-    }
-    return {};
+    failure = failure_of_all(failure);
+    // The host's memory is what the others are measured by: it is always there.
+    if (!failure.empty() || path == SumPath::staged || comm_.size() == 1) return failure;
+    failure =
+        prove_sum(*sums, site, compute, largest_bucket(plan_), static_cast<std::uint32_t>(path), meeting());
+    if (!failure.empty()) failure += what_damages(path);
+    return failure_of_all(failure);
 }
 
 double SumChoice::measure(BucketSums& sums, const SumSite& site, Stream& compute) {
@@ -183,7 +202,7 @@ std::unique_ptr<BucketSums> SumChoice::take(DeviceTransfers& transfers, Stream& 
     std::unique_ptr<BucketSums> best;
     for (const SumPath path : choices_) {
         std::unique_ptr<BucketSums> sums;
-        const std::string failure = try_to_make(path, site, add, sums);
+        const std::string failure = try_to_make(path, site, compute, add, sums);
         if (!failure.empty()) {
             refuse(candidates_, path, failure);
             continue;

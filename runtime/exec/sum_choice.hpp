@@ -1,6 +1,6 @@
 // Which way the gradients of an asynchronous device take (runtime/plan/sum_path.hpp), decided when the ranks
-// have met: what each of them finds is gathered, what can be taken is tried on the largest bucket, and rank 0
-// decides for all.
+// have met: what each of them finds is gathered, what can be taken is tried on the largest bucket, with
+// numbers whose sum is known (sum_proof.hpp), and rank 0 decides for all.
 #pragma once
 
 #include <memory>
@@ -34,8 +34,9 @@ class SumChoice {
   private:
     void find_candidates();
     void make_memory();
-    [[nodiscard]] std::string try_to_make(SumPath path, const SumSite& site, const StreamMemoryOps::Add& add,
-                                          std::unique_ptr<BucketSums>& sums);
+    [[nodiscard]] std::string failure_of_all(const std::string& mine);
+    [[nodiscard]] std::string try_to_make(SumPath path, const SumSite& site, Stream& compute,
+                                          const StreamMemoryOps::Add& add, std::unique_ptr<BucketSums>& sums);
     [[nodiscard]] std::unique_ptr<BucketSums> make(SumPath path, const SumSite& site,
                                                    const StreamMemoryOps::Add& add);
     [[nodiscard]] double measure(BucketSums& sums, const SumSite& site, Stream& compute);

@@ -245,13 +245,15 @@ class AsyncDevice final : public Device {
     }
     [[nodiscard]] std::byte* open_shared(const std::string& handle) override {
         if (blind) throw DeviceError("the device sees no other");
-        return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(std::stoull(handle)));
+        auto* memory = reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(std::stoull(handle)));
+        return deceived ? schedule_->share(Bytes(schedule_->rest_of(memory))) : memory;
     }
     [[nodiscard]] std::shared_ptr<CollectiveLibrary> collectives() override { return library; }
 
     bool shares = false;
-    bool blind = false;    ///< it cannot map the memory of others
-    bool selfish = false;  ///< others cannot map its own, which it does not know before it tries
+    bool blind = false;     ///< it cannot map the memory of others
+    bool deceived = false;  ///< it maps other memory than that of its peers
+    bool selfish = false;   ///< others cannot map its own, which it does not know before it tries
     std::shared_ptr<CollectiveLibrary> library;
 
   private:

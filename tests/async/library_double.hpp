@@ -23,6 +23,7 @@ struct LibraryMeeting {
     std::mutex mutex;
     std::map<std::pair<std::string, std::int64_t>, Sum> sums;
     int ids = 0;
+    bool forgetful = false;  ///< its sums are what rank 0 gave
 };
 
 class LibrarySumDouble final : public LibrarySum {
@@ -44,9 +45,11 @@ class LibrarySumDouble final : public LibrarySum {
             [meeting = meeting_, key, data, elements] {
                 const std::lock_guard lock(meeting->mutex);
                 std::fill_n(data, elements, 0.0F);
-                for (const auto& [rank, given] : meeting->sums[key].given)
+                for (const auto& [rank, given] : meeting->sums[key].given) {
+                    if (rank > 0 && meeting->forgetful) continue;
                     for (std::size_t i = 0; i < given.size(); ++i)
                         data[i] = rank == 0 ? given[i] : data[i] + given[i];
+                }
             },
             [meeting = meeting_, key, ranks = ranks_] {
                 const std::lock_guard lock(meeting->mutex);

@@ -17,9 +17,8 @@ using ::testing::HasSubstr;
 
 class DeviceSums : public Async {
   protected:
-    /// Trains two ranks of which `change` has changed the device of rank 1; what is told of the sums.
-    std::string told_where(const std::function<void(AsyncDevice&)>& change) {
-        RunSetup setup = convnet();
+    /// Trains ranks of which `change` has changed the device of rank 1; what is told of the sums.
+    std::string told_where(const std::function<void(AsyncDevice&)>& change, RunSetup setup = convnet()) {
         const std::vector<std::string> wanted = plain(setup);
         Ranks ranks(setup.ranks, 1, {}, /*together=*/true);
         setup.backend = [&](int rank) {
@@ -157,6 +156,44 @@ TEST_F(DeviceSums, FallBackToTheHostWhereADeviceSharesNoMemory) {
         told_where([](AsyncDevice& device) { device.selfish = true; }),
         HasSubstr("gradients between devices: staged; not ipc: rank 0: the device of rank 1 shares no "
                   "memory; not mpi: "));
+}
+
+/// Nothing but the numbers themselves tells that a device reads other memory than that of its peers.
+TEST_F(DeviceSums, FallBackToTheHostWhereWhatADeviceReadsIsWrong) {
+    const auto deceived = [](AsyncDevice& device) { device.deceived = true; };
+    // Along the tree ranks have several operands, in slots of their own.
+    for (const RunSetup& setup : {convnet(), residual(3)}) {
+        EXPECT_THAT(
+            told_where(deceived, setup),
+            AllOf(HasSubstr("gradients between devices: staged; not ipc: rank "),
+                  HasSubstr(": a sum of known numbers is wrong in "), HasSubstr("an IOMMU or PCIe ACS")));
+    }
+}
+
+TEST_F(DeviceSums, EndWhereTheirPinnedWayIsWrong) {
+    RunSetup setup = residual(3);
+    setup.path = SumPath::ipc;
+    Ranks ranks(setup.ranks, 1, {}, /*together=*/true);
+    setup.backend = [&](int rank) {
+        Backend backend = ranks.backend(rank);
+        dynamic_cast<AsyncDevice&>(*backend.device).deceived = rank == 1;
+        return backend;
+    };
+    EXPECT_THROW((void)run(setup), DeviceError);
+}
+
+TEST_F(DeviceSums, DoWithoutALibraryThatSumsWrong) {
+    RunSetup setup = convnet();
+    const std::vector<std::string> wanted = plain(setup);
+    Ranks ranks(setup.ranks, 1, {});
+    auto meeting = std::make_shared<LibraryMeeting>();
+    meeting->forgetful = true;
+    ranks.library = [meeting] { return std::make_shared<LibraryDouble>(meeting); };
+    setup.backend = [&](int rank) { return ranks.backend(rank); };
+    std::string told;
+    setup.told_of_sums = [&](const std::string& text) { told = text; };
+    EXPECT_EQ(traces(run(setup)), wanted);
+    EXPECT_THAT(told, HasSubstr("not nccl: rank 0: a sum of known numbers is wrong in "));
 }
 
 // One lane, without an executor around it.

@@ -122,6 +122,13 @@ class JobsTest(CliTest):
         done = run("train", self.job(), "--job.device", "cuda", ranks=2, environment=emulated())
         self.expect(done, 4, "ranks took one GPU together", "ranks 0, 1 of host", "job.share_device = true")
 
+    def test_gpus_that_read_each_other_wrong_are_told(self):
+        done = self.train(self.job(LENET), "run", ranks=2, devices=2, deceived=1)
+        self.assertIn("gradients between devices: staged", done["gradients"])
+        self.assertIn("not ipc: rank 0: a sum of known numbers is wrong in ", done["gradients"])
+        pinned = run("train", self.job(LENET), "--job.device", "cuda", "--parallel.algorithm", "ipc", ranks=2, environment=emulated(devices=2, deceived=1))
+        self.expect(pinned, 4, "DeviceError: rank 0: a sum of known numbers is wrong in ", "an IOMMU or PCIe ACS", "parallel.algorithm = staged does without")
+
     def test_a_rank_that_fails_is_named_by_those_who_map_its_memory(self):
         words = [self.job(LENET), "--job.device", "cuda", "--job.steps", 40, "--parallel.algorithm", "ipc"]
         done = run("train", *words, ranks=3, environment=emulated(devices=3) | {"TRIREME_FAULT": "throw:rank=2:step=2"})

@@ -98,18 +98,26 @@ class TrainingTest : public testing::Test {
         return text;
     }
 
-    /// Every rank a thread; returns what each step did.
+    /// Every rank a thread; returns what each step did. Throws what the first rank to fail has thrown.
     static std::vector<StepRecord> run(const RunSetup& setup) {
         std::vector<StepRecord> steps(static_cast<std::size_t>(setup.steps));
         auto world =
             setup.world ? setup.world(setup.ranks) : comm::in_process_world(setup.ranks, comm::CommOptions{});
         std::mutex mutex;
+        std::exception_ptr failure;
         std::vector<std::thread> threads;
         for (int rank = 0; rank < setup.ranks; ++rank) {
-            threads.emplace_back(
-                [&, rank] { run_rank(setup, *world[static_cast<std::size_t>(rank)], steps, mutex); });
+            threads.emplace_back([&, rank] {
+                try {
+                    run_rank(setup, *world[static_cast<std::size_t>(rank)], steps, mutex);
+                } catch (...) {
+                    const std::lock_guard lock(mutex);
+                    if (!failure) failure = std::current_exception();
+                }
+            });
         }
         for (std::thread& thread : threads) thread.join();
+        if (failure) std::rethrow_exception(failure);
         return steps;
     }
 

@@ -87,7 +87,11 @@ Range* Memory::map_import(const Export& theirs, int file, ExportTable& table) {
     range.map_size = rounded(theirs.offset + theirs.size - first, page);
     range.map = reserve(range.map_size);
     range.base = range.map + (theirs.offset - first);
-    map_over(range.map, range.map_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, first);
+    if (deceived_) {
+        map_over(range.map, range.map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    } else {
+        map_over(range.map, range.map_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, first);
+    }
     return &(ranges_[range.base + range.size] = range);
 }
 

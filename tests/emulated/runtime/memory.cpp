@@ -25,8 +25,9 @@ void fence(char* at, std::size_t size) {
 
 }  // namespace
 
-Memory::Memory(int devices, std::int64_t bytes_each)
+Memory::Memory(int devices, std::int64_t bytes_each, bool deceived)
     : total_(bytes_each),
+      deceived_(deceived),
       large_(static_cast<std::size_t>(devices)),
       small_(large_.size()),
       asked_(large_.size()),

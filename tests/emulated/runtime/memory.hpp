@@ -47,7 +47,8 @@ struct Export {
 
 class Memory {
   public:
-    Memory(int devices, std::int64_t bytes_each);
+    /// `deceived`: what other processes exported is mapped, and reads as zeros.
+    Memory(int devices, std::int64_t bytes_each, bool deceived);
 
     /// Null where a device has not as much left.
     [[nodiscard]] Range* allocate(Kind kind, int device, std::size_t size);
@@ -82,6 +83,7 @@ class Memory {
     void forget(Range& range);
 
     std::int64_t total_;
+    bool deceived_;
     std::vector<std::int64_t> large_;  ///< bytes of each device in blocks of 2 MiB of their own
     std::vector<std::int64_t> small_;  ///< and bytes in blocks that are shared
     std::vector<std::int64_t> asked_;  ///< bytes of each device, as they were asked for

@@ -57,6 +57,7 @@ Settings Settings::of_environment() {
     settings.devices = static_cast<int>(read("TRIREME_EMULATED_DEVICES", settings.devices));
     settings.driver = static_cast<int>(read("TRIREME_EMULATED_DRIVER", CUDART_VERSION));
     settings.seed = static_cast<std::uint64_t>(read("TRIREME_EMULATED_SEED", 1));
+    settings.deceived = read("TRIREME_EMULATED_DECEIVED", 0) != 0;
     if (const char* report = std::getenv("TRIREME_EMULATED_REPORT")) settings.report = report;
     return settings;
 }

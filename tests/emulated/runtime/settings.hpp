@@ -14,6 +14,7 @@ struct Settings {
     int devices = 1;                              ///< TRIREME_EMULATED_DEVICES
     int driver = 0;                               ///< TRIREME_EMULATED_DRIVER; 0: there is no driver
     std::uint64_t seed = 1;                       ///< TRIREME_EMULATED_SEED; 0: in the order of launches
+    bool deceived = false;                        ///< TRIREME_EMULATED_DECEIVED: peers' memory reads as zeros
     std::string report{};                         ///< TRIREME_EMULATED_REPORT: a file, written at the end
     std::optional<std::string> wrong{};           ///< a variable that holds no number
 

@@ -28,7 +28,7 @@ void end_of_process() {
 Process::Process()
     : settings(Settings::of_environment()),
       visible(visible_devices(settings.devices, std::getenv("CUDA_VISIBLE_DEVICES"))),
-      memory(devices(), settings.memory),
+      memory(devices(), settings.memory, settings.deceived),
       scheduler(settings.seed),
       legacy(visible.size()) {
     for (CUstream_st& stream : legacy) {

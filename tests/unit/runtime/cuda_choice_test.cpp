@@ -76,6 +76,9 @@ TEST(CudaChoice, OutOfMemoryCarriesThePlansFigure) {
                       HasSubstr("Lower data.batch"), Not(HasSubstr("the plan"))));
     EXPECT_THAT(out_of_memory("GPU 0", Bytes(12 * gib), Bytes(3 * gib), total, Bytes(14 * gib)),
                 AllOf(HasSubstr("the plan needs 14.0 GiB"), HasSubstr("something else holds its memory")));
+    EXPECT_THAT(out_of_memory("GPU 0", Bytes(12 * gib), Bytes(11 * gib), total, Bytes(79 * gib + gib / 2)),
+                AllOf(HasSubstr("the plan needs 79.5 GiB of it for this rank, and CUDA itself up to 1.0 GiB"),
+                      HasSubstr("Lower data.batch"), Not(HasSubstr("something else"))));
     EXPECT_THAT(out_of_memory("GPU 0", Bytes(90 * gib), Bytes(79 * gib), total, Bytes(95 * gib)),
                 AllOf(HasSubstr("the plan needs 95.0 GiB"), HasSubstr("Lower data.batch")));
 }

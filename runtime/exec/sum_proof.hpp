@@ -1,0 +1,44 @@
+// Whether a way of sums forms them right. Devices may say that they reach each other's memory and yet read
+// what was there before, or nothing, such as GPUs whose PCIe traffic an IOMMU or ACS redirects; that is no
+// error of any call. So before gradients go that way, known numbers do: small integers, whose sum is exact in
+// fp32 in whatever order it is formed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/exec/bucket_sums.hpp"
+
+namespace trireme {
+
+/// The numbers of one proof: of `rank`, in its `slot`, at `element` of the bucket; and what they add up to.
+class KnownNumbers {
+  public:
+    /// `operands`: slots that each rank has something to add in. `salt`: proofs after each other have other
+    /// numbers, so that what one has left behind does not pass in the next.
+    KnownNumbers(std::vector<std::int64_t> operands, std::uint32_t salt);
+
+    [[nodiscard]] float of(int rank, std::int64_t slot, std::int64_t element) const {
+        return static_cast<float>((pattern(element) + shift(rank, slot)) % values);
+    }
+    [[nodiscard]] float sum(std::int64_t element) const { return sums_[pattern(element)]; }
+    [[nodiscard]] std::int64_t operands(int rank) const { return operands_[static_cast<std::size_t>(rank)]; }
+
+  private:
+    static constexpr std::uint32_t values = 256;
+    [[nodiscard]] std::uint32_t pattern(std::int64_t element) const;
+    [[nodiscard]] std::uint32_t shift(int rank, std::int64_t slot) const;
+
+    std::vector<std::int64_t> operands_;
+    std::uint32_t salt_;
+    std::vector<float> sums_;  ///< by pattern
+};
+
+/// Sums known numbers in `bucket` and zeroes its memory again. All ranks call it, with the same arguments,
+/// while `compute` has nothing to do. Empty where this rank finds the sum that it should; else what it finds.
+/// Throws what waits throw.
+[[nodiscard]] std::string prove_sum(BucketSums& sums, const SumSite& site, Stream& compute, int bucket,
+                                    std::uint32_t salt, const Deadline& deadline);
+
+}  // namespace trireme
