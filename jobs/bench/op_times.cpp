@@ -92,7 +92,16 @@ void OpTimes::span(Track track, std::string_view name, Clock::time_point begin, 
     if (track != Track::main) return;
     const std::lock_guard lock(mutex_);
     if (!recording_) return;
-    const double seconds = std::chrono::duration<double>(end - begin).count();
+    add(name, std::chrono::duration<double>(end - begin).count());
+}
+
+void OpTimes::add_step(const std::vector<LaunchTime>& launches) {
+    const std::lock_guard lock(mutex_);
+    ++steps_;
+    for (const LaunchTime& launch : launches) add(launch.what, launch.seconds);
+}
+
+void OpTimes::add(std::string_view name, double seconds) {
     const auto found = seconds_.find(name);
     if (found == seconds_.end()) {
         seconds_.emplace(name, seconds);

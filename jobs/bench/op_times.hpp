@@ -10,15 +10,20 @@
 
 #include "jobs/planned_job.hpp"
 #include "runtime/core/trace_sink.hpp"
+#include "runtime/exec/launch_clock.hpp"
 #include "runtime/telemetry/roofline.hpp"
 
 namespace trireme::jobs {
 
-/// Adds up the spans of the thread that computes, by name. Others are dropped.
+/// Adds up what a step's parts take, by name: the spans of the thread that computes, where it does so itself,
+/// or what an asynchronous device tells of its launches.
 class OpTimes final : public TraceSink {
   public:
-    /// Outside of recording, spans are dropped; each `record(true)` begins a step.
+    /// Outside of recording, spans are dropped; each `record(true)` begins a step. Spans of other threads are
+    /// always.
     void record(bool on);
+    /// A whole step, as a device has told it.
+    void add_step(const std::vector<LaunchTime>& launches);
     void span(Track track, std::string_view name, Clock::time_point begin, Clock::time_point end,
               std::string_view detail) override;
 
@@ -27,6 +32,8 @@ class OpTimes final : public TraceSink {
     [[nodiscard]] std::map<std::string, double> seconds_a_step() const;
 
   private:
+    void add(std::string_view name, double seconds);
+
     mutable std::mutex mutex_;
     bool recording_ = false;
     std::int64_t steps_ = 0;

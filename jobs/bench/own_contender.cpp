@@ -48,15 +48,21 @@ std::optional<Bytes> OwnContender::peak_memory() {
 }
 
 const OpTimes& OwnContender::time_instructions(std::int64_t steps) {
+    const bool by_device = job_.device().asynchronous();
+    if (by_device) {
+        steps_.executor().time_launches();
+        for (int i = 0; i < 2; ++i) step();  // either half of the batch memory is captured anew
+    }
     const VirtualShards& shards = job_.plan().shards();
     for (std::int64_t timed = 0; timed < steps;) {
         // An epoch's short last step runs another program.
         const bool full = shards.step_samples(position_.cursor.step_in_epoch) == shards.batch();
         // In an epoch of one short step there is no other.
         const bool counts = full || shards.steps_per_epoch() == 1;
-        op_times_.record(counts);
+        op_times_.record(counts && !by_device);
         step();
         op_times_.record(false);
+        if (counts && by_device) op_times_.add_step(steps_.executor().launch_times());
         if (counts) ++timed;
     }
     return op_times_;

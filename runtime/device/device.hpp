@@ -19,6 +19,9 @@ class Event {
     [[nodiscard]] virtual bool done() = 0;
     /// Returns when it has.
     virtual void synchronize() = 0;
+    /// By the device's clock, of two timed events of one device that have been passed. An InternalError of
+    /// others.
+    [[nodiscard]] virtual double seconds_since(Event& earlier);
 };
 
 /// Work of a stream that was recorded once, to be launched again and again. Events and memory that it names
@@ -83,6 +86,9 @@ class Device {
     [[nodiscard]] virtual MemorySpace& memory() = 0;
     [[nodiscard]] virtual std::unique_ptr<Stream> make_stream() = 0;
     [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
+    /// One that knows when it was passed, which costs a little. Where the device is asynchronous; elsewhere
+    /// an InternalError.
+    [[nodiscard]] virtual std::unique_ptr<Event> make_timed_event();
     /// True where launches return before their work is done, on memory that the host does not read.
     [[nodiscard]] virtual bool asynchronous() const { return false; }
     /// True where work can be captured once and launched as a whole (LaunchGraph).

@@ -168,6 +168,7 @@ StepWished Executor::launch(const StepInputs& inputs) {
     scope.loaded = ahead_ && ahead_->x.data() == inputs.batch.x.data();
     ahead_.reset();
     scope.captured = captured(inputs.kind);
+    last_clock_ = scope.clock = clock_of(scope.captured);
     load(program, inputs.batch, inputs.step);
     give_orders(inputs);
     run(program, scope);
@@ -238,6 +239,7 @@ void Executor::run(CompiledProgram& program, StepScope& scope) {
         if (scope.captured != nullptr) {
             replay(program, scope);
         } else {
+            if (scope.clock != nullptr) scope.clock->begin(*stream_);
             for (CompiledInstruction& instruction : program.instructions()) play(instruction, scope);
         }
         finish_samples(program);
@@ -251,13 +253,19 @@ void Executor::play(CompiledInstruction& instruction, StepScope& scope) {
     finish_step_before(instruction, scope);
     parts_.comm->set_state(scope.inputs != nullptr ? Phase::step : Phase::evaluate, instruction.text);
     const auto begin = Clock::now();
-    wait_for(*instruction.source);
-    execute(instruction, scope);
-    signal(*instruction.source);
+    launch_on_stream(instruction, scope);
     const auto end = Clock::now();
     if (double* column = column_of(instruction.source->action, scope.report.times))
         *column += seconds_between(begin, end);
     trace_span(instruction.text, begin, end);
+}
+
+void Executor::launch_on_stream(CompiledInstruction& instruction, StepScope& scope) {
+    LaunchClock* clock = is_of_host(instruction.source->action) ? nullptr : scope.clock;
+    if (wait_for(*instruction.source) && clock != nullptr) clock->mark(*stream_, "wait for samples");
+    execute(instruction, scope);
+    if (clock != nullptr) clock->mark(*stream_, instruction.text);
+    signal(*instruction.source);
 }
 
 /// The caller may give the memory of the batch back.
@@ -270,11 +278,16 @@ void Executor::finish_samples(CompiledProgram& program) {
 }
 
 /// What kernels of an asynchronous device wait for; sums are waited for by OptimizerStep itself.
-void Executor::wait_for(const Instruction& instruction) {
-    if (!transfers_) return;
+/// True where there is something to wait for.
+bool Executor::wait_for(const Instruction& instruction) {
+    if (!transfers_) return false;
+    bool waits = false;
     for (const Token& token : instruction.waits) {
-        if (token.kind == Token::Kind::samples) transfers_->await_samples(token.index);
+        if (token.kind != Token::Kind::samples) continue;
+        transfers_->await_samples(token.index);
+        waits = true;
     }
+    return waits;
 }
 
 void Executor::signal(const Instruction& instruction) {

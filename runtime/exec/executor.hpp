@@ -17,6 +17,7 @@
 #include "runtime/device/device.hpp"
 #include "runtime/exec/bucket_sums.hpp"
 #include "runtime/exec/compiled_program.hpp"
+#include "runtime/exec/launch_clock.hpp"
 #include "runtime/exec/step_kernels.hpp"
 #include "runtime/exec/step_report.hpp"
 #include "runtime/exec/step_streams.hpp"
@@ -91,6 +92,11 @@ class Executor {
     void settle();
     /// Of a step that is over, the oldest first and each once; none where there is none.
     [[nodiscard]] std::optional<StepReport> take_report();
+    /// From the next step on the device also takes the time of each launch, which costs it a little. It must
+    /// be asynchronous; settles.
+    void time_launches();
+    /// Of the last step, which must be over; in the order of the step.
+    [[nodiscard]] std::vector<LaunchTime> launch_times() const;
     /// Counts updates and moves the loss scale from here on: after a resume, before the next step.
     void restore(const StepState& state);
     /// Before the memory of StepInputs::next goes without having been given to a step.
@@ -128,6 +134,7 @@ class Executor {
     struct StepScope;  // what the instructions of one step share
     /// A training program's launches; empty until they have been captured.
     struct Captured {
+        std::optional<LaunchClock> clock;  ///< where launches are timed; the graphs reach its events
         std::unique_ptr<LaunchGraph> passes;
         std::unique_ptr<LaunchGraph> update;
     };
@@ -144,7 +151,9 @@ class Executor {
     void upload(const CompiledInstruction& instruction, const HostBatch& batch, int half);
     void upload_next(const StepScope& scope);
     void finish_samples(CompiledProgram& program);
-    void wait_for(const Instruction& instruction);
+    void launch_on_stream(CompiledInstruction& instruction, StepScope& scope);
+    [[nodiscard]] LaunchClock* clock_of(Captured* captured);
+    bool wait_for(const Instruction& instruction);
     void signal(const Instruction& instruction);
     void give_orders(const StepInputs& inputs);
     void record_loss(const CompiledInstruction& instruction, bool on_top);
@@ -153,6 +162,7 @@ class Executor {
     void wait_for_sums(StepScope& scope);
     void commit(StepScope& scope);
     void update(StepScope& scope);
+    void launch_update(StepScope& scope);
     void finish_step_before(const CompiledInstruction& instruction, StepScope& scope);
     double finish_under_way();
     void finish(StepReport report, const StepState& judged);
@@ -185,8 +195,11 @@ class Executor {
     Region wishes_region_;     ///< of comm, as the buckets are: a sum that is given up is given up there too
     std::span<float> wishes_;  ///< [StatusWord::count]
     comm::Ticket told_;
-    comm::Ticket arrival_;        ///< done once every rank has handed over its last gradients
-    std::vector<StepKind> warm_;  ///< of which a step was launched
+    comm::Ticket arrival_;  ///< done once every rank has handed over its last gradients
+    bool times_launches_ = false;
+    std::optional<LaunchClock> clock_;                       ///< of steps that are launched piece by piece
+    LaunchClock* last_clock_ = nullptr;                      ///< of the last step
+    std::vector<StepKind> warm_;                             ///< of which a step was launched
     std::map<std::pair<StepKind, int>, Captured> captured_;  ///< by kind, and half of the batch memory
     /// Last, so that it goes first: when an exception unwinds, it waits for what works on all of the above.
     std::unique_ptr<Stream> stream_;

@@ -11,19 +11,11 @@
 // a capture would not allow. The second one is captured.
 #include <algorithm>
 
+#include "runtime/core/error.hpp"
 #include "runtime/device/capture.hpp"
 #include "runtime/exec/step_scope.hpp"
 
 namespace trireme {
-namespace {
-
-/// Instructions in which the host takes part; all others only launch.
-bool is_of_host(const Action& action) {
-    return std::holds_alternative<LoadMicrobatch>(action) || follows_passes(action);
-}
-
-}  // namespace
-
 Executor::Captured* Executor::captured(StepKind kind) {
     if (!parts_.capture || !parts_.device->captures()) return nullptr;
     if (std::find(warm_.begin(), warm_.end(), kind) == warm_.end()) {
@@ -35,15 +27,13 @@ Executor::Captured* Executor::captured(StepKind kind) {
 
 void Executor::capture(CompiledProgram& program, StepScope& scope, Captured& captured) {
     Capture passes(*stream_);
+    if (scope.clock != nullptr) scope.clock->begin(*stream_);
     for (CompiledInstruction& instruction : program.instructions()) {
-        if (is_of_host(instruction.source->action)) continue;
-        wait_for(*instruction.source);
-        execute(instruction, scope);
-        signal(*instruction.source);
+        if (!is_of_host(instruction.source->action)) launch_on_stream(instruction, scope);
     }
     captured.passes = passes.end();
     Capture update(*stream_);
-    step_kernels_->commit(*stream_, judgement());
+    launch_update(scope);
     captured.update = update.end();
 }
 
@@ -61,6 +51,27 @@ void Executor::replay(CompiledProgram& program, StepScope& scope) {
     for (CompiledInstruction& instruction : program.instructions()) {
         if (follows_passes(instruction.source->action)) play(instruction, scope);
     }
+}
+
+void Executor::time_launches() {
+    ensure(parts_.device->asynchronous(), "launches are timed where they return before they have run");
+    settle();
+    times_launches_ = true;
+    captured_.clear();  // what was captured has no marks
+    last_clock_ = nullptr;
+}
+
+/// Null where launches are not timed.
+LaunchClock* Executor::clock_of(Captured* captured) {
+    if (!times_launches_) return nullptr;
+    std::optional<LaunchClock>& clock = captured != nullptr ? captured->clock : clock_;
+    if (!clock) clock.emplace(*parts_.device);
+    return &*clock;
+}
+
+std::vector<LaunchTime> Executor::launch_times() const {
+    ensure(last_clock_ != nullptr && !under_way_, "a step was timed, and is over");
+    return last_clock_->times();
 }
 
 }  // namespace trireme

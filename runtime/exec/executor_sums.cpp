@@ -92,13 +92,20 @@ void Executor::update(StepScope& scope) {
         if (scope.captured != nullptr) {
             stream_->launch(*scope.captured->update);
         } else {
-            step_kernels_->commit(*stream_, judgement());
+            launch_update(scope);
         }
         stream_->record(*committed_);
     }
     StepWished& wished = scope.report.wished;
     wished.stop = (wishes_apart_ ? word(wishes_, StatusWord::stop) : scope.judged.stop_wishes) > 0;
     wished.save = (wishes_apart_ ? word(wishes_, StatusWord::save) : scope.judged.save_wishes) > 0;
+}
+
+/// On an asynchronous device.
+void Executor::launch_update(StepScope& scope) {
+    if (scope.clock != nullptr) scope.clock->mark(*stream_, "wait for sums");
+    step_kernels_->commit(*stream_, judgement());
+    if (scope.clock != nullptr) scope.clock->mark(*stream_, "update");
 }
 
 /// In front of what leaves the device, and of the next samples: a queue that is never empty computes

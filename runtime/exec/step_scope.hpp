@@ -24,6 +24,11 @@ inline constexpr std::string_view commit_label = "wait for the update";
     return std::holds_alternative<ReduceBucket>(action) || std::holds_alternative<OptimizerStep>(action);
 }
 
+/// Instructions in which the host takes part; all others only launch.
+[[nodiscard]] inline bool is_of_host(const Action& action) {
+    return std::holds_alternative<LoadMicrobatch>(action) || follows_passes(action);
+}
+
 struct Executor::StepScope {
     const StepInputs* inputs = nullptr;  ///< null in forward programs
     StepReport report;
@@ -33,6 +38,7 @@ struct Executor::StepScope {
     double drill_delay = 0;
     double of_step_before = 0;     ///< seconds of this launch in which it was waited for
     Captured* captured = nullptr;  ///< the step is replayed
+    LaunchClock* clock = nullptr;  ///< where launches are timed
     bool loaded = false;           ///< the samples were sent ahead
 };
 

@@ -14,7 +14,8 @@ struct Roofline {
     double bytes_per_s = 0;  ///< read and written together, in a copy that no cache holds
 };
 
-/// Measures both on this thread's kernel threads; takes about a second and 400 MB, which are given back.
+/// Measures both on this thread's kernel threads, or on the device; takes about a second and 400 MB there,
+/// which are given back.
 /// `device_kind` as job.device has it; `dtype`: fp32, or bf16 for a job that computes in it. Throws what the
 /// back end throws.
 [[nodiscard]] Roofline measure_roofline(const std::string& device_kind, int threads, DType dtype);

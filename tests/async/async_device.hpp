@@ -163,6 +163,10 @@ class AsyncEvent final : public Event {
     explicit AsyncEvent(std::shared_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
     [[nodiscard]] bool done() override;
     void synchronize() override;
+    /// A microsecond for each operation that was launched in between.
+    [[nodiscard]] double seconds_since(Event& earlier) override {
+        return 1e-6 * static_cast<double>(at() - dynamic_cast<AsyncEvent&>(earlier).at());
+    }
     void point_at(std::size_t operation) { at_ = operation; }
     /// Throws InternalError where it was never recorded: a device would not wait at all.
     [[nodiscard]] std::size_t at() const;
@@ -234,6 +238,7 @@ class AsyncDevice final : public Device {
     [[nodiscard]] std::unique_ptr<Event> make_event() override {
         return std::make_unique<AsyncEvent>(schedule_);
     }
+    [[nodiscard]] std::unique_ptr<Event> make_timed_event() override { return make_event(); }
     void pin(std::byte* memory, Bytes size) override { schedule_->pin(memory, size.value); }
     void unpin(std::byte* memory) noexcept override { schedule_->pin(memory, 0); }
     [[nodiscard]] bool shares_memory() const override { return shares; }

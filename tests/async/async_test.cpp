@@ -2,6 +2,8 @@
 // waits, and a body for each node. Whatever the schedule, the bits are those of a device that does everything
 // at once; no two accesses are unordered; and every wait is missed when it is left out, unless others imply
 // it.
+#include <gmock/gmock.h>
+
 #include "tests/async/async_training.hpp"
 #include "tests/unit/runtime/stepper.hpp"
 
@@ -206,6 +208,35 @@ TEST_F(Async, UnwindingWaitsForWhatIsInFlight) {
         });
         EXPECT_TRUE(endings[0].verdict.has_value()) << endings[0].other_error;
         EXPECT_EQ(ranks.pinned(0), 0);
+    }
+}
+
+/// Marks between launches change no bit and name every instruction of a step, also where it is replayed.
+TEST_F(Async, LaunchesAreTimedWhereverTheyAreLaunched) {
+    RunSetup setup = convnet();
+    const std::vector<std::string> wanted = plain(setup);
+    setup.times_launches = true;
+    for (const bool capture : {true, false}) {
+        setup.capture = capture;
+        Ranks ranks(setup.ranks, 2, {});
+        setup.backend = [&](int rank) { return ranks.backend(rank); };
+        const std::vector<StepRecord> steps = run(setup);
+        EXPECT_EQ(traces(steps), wanted);
+        EXPECT_EQ(ranks.races(), std::set<std::string>{});
+        std::vector<std::string> first;
+        for (const StepRecord& step : steps) {
+            std::vector<std::string> names;
+            for (const LaunchTime& launch : step.launches) {
+                names.push_back(launch.what);
+                EXPECT_GT(launch.seconds, 0) << launch.what;
+            }
+            if (first.empty()) first = names;
+            EXPECT_EQ(names, first);
+        }
+        EXPECT_THAT(first, testing::IsSupersetOf(
+                               {"forward conv1 mb0", "wait for samples", "wait for sums", "update"}));
+        EXPECT_EQ(first.back(), "update");
+        EXPECT_EQ(std::ranges::count(first, "wait for samples"), setup.microbatches);
     }
 }
 

@@ -101,6 +101,21 @@ class JobsTest(CliTest):
         self.assertAlmostEqual(results["cuda"]["loss"], results["cpu"]["loss"], delta=1e-4)
         self.assertEqual(results["cuda"]["accuracy"], results["cpu"]["accuracy"])
 
+    def test_the_device_tells_where_a_step_goes(self):
+        for capture in ("true", "false"):
+            done = run("bench", "train", self.job(LENET), "--job.device", "cuda", "--steps", 2, "--ops", "--json", "--job.capture", capture, environment=emulated())
+            self.assertEqual(done.code, 0, done)
+            found = json.loads(done.out)
+            rows = {(row["node"], row["pass"]): row for row in found["ops"]}
+            for name in ("forward", "backward-weight"):
+                self.assertGreater(rows["conv1", name]["ms"], 0)
+                self.assertGreater(rows["conv1", name]["roofline_share"], 0)
+            for name in ("update", "wait for samples", "wait for sums"):
+                self.assertGreater(rows["", name]["ms"], 0)
+            # The host's clock has no part in it: what is told of a step fits into one.
+            slowest = found["contenders"][0]["step_ms"]["p90"]
+            self.assertLess(sum(row["ms"] for row in found["ops"]), 3 * slowest)
+
     def test_an_old_driver_is_told(self):
         done = run("train", self.job(), "--job.device", "cuda", environment=emulated(driver=11080))
         self.expect(done, 4, "the NVIDIA driver runs CUDA up to 11.8, but this build needs", "update the driver")

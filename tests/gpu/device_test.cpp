@@ -1,5 +1,6 @@
 // The GPU as a device: memory, copies, streams and events.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <vector>
 
@@ -125,6 +126,34 @@ TEST_F(GpuDevice, GraphsAreJoinedByEvents) {
         down->synchronize();
         EXPECT_TRUE(all_are(numbers(back), round));
     }
+}
+
+/// Also those that were recorded in a graph, by its last launch.
+TEST_F(GpuDevice, TimedEventsTellWhatIsBetweenThem) {
+    const Region first(device_->memory(), some);
+    const Region second(device_->memory(), some);
+    const auto stream = device_->make_stream();
+    const auto begin = device_->make_timed_event();
+    const auto end = device_->make_timed_event();
+    const auto copies = [&] {
+        stream->record(*begin);
+        for (int i = 0; i < 10; ++i) stream->copy(second.data(), first.data(), some);
+        stream->record(*end);
+    };
+    const auto expect_time = [&](const auto& launch) {
+        const auto before = std::chrono::steady_clock::now();
+        launch();
+        stream->synchronize();
+        const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - before;
+        const double seconds = end->seconds_since(*begin);
+        EXPECT_GT(seconds, 0);
+        EXPECT_LT(seconds, passed.count());
+    };
+    expect_time(copies);
+    stream->begin_capture();
+    copies();
+    const auto graph = stream->end_capture();
+    for (int i = 0; i < 3; ++i) expect_time([&] { stream->launch(*graph); });
 }
 
 TEST_F(GpuDevice, AnEventThatNobodyRecordedIsAMistake) {

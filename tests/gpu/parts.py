@@ -162,12 +162,22 @@ def training(recipe, *keys, samples=(None, 8)):
     return part
 
 
+def ops(text):
+    """The ten slowest rows of the table of --ops: a line each."""
+    done = json.loads(text)
+    figures = {"roofline": f"{done['roofline']['flops_per_s'] * 1e-12:.1f} TFLOP/s, {done['roofline']['bytes_per_s'] * 1e-9:.0f} GB/s"}
+    for row in done["ops"][:10]:
+        figures[f"{row['node']} {row['pass']}".strip()] = f"{row['ms']:.3f} ms by {row['kernel'] or '-'}, {100 * row['roofline_share']:.0f} % of the roofline"
+    return figures
+
+
 def benchmark(recipe, *keys, steps=20, samples=(None, 8)):
     def part(bench):
         peer = ["--peer", f"torch={bench.torch}", "--peer-script", "tests/bench/torch_peer.py"] if bench.torch else []
         turns = ["--steps", bench.size(steps, 2), "--rounds", bench.size(5, 2)]
         words = job(bench, recipe, *keys, *batch(bench, *samples))
-        return bench_figures(bench.trireme("bench", "train", *words, *turns, *peer, "--json"))
+        text = bench.trireme("bench", "train", *words, *turns, *peer, "--ops", "--json")
+        return {**bench_figures(text), "where a step goes": ops(text)}
 
     part.__doc__ = f"Step times, with PyTorch beside where --torch names one: {recipe} {' '.join(keys)}".rstrip()
     return part

@@ -39,8 +39,9 @@ struct StepRecord {
     int told_to_save = 0;      ///< ranks to which the step brought the wish for a checkpoint
     int told_to_stop = 0;      ///< and the wish to stop
     bool skipped = false;
-    float loss_scale = 1;        ///< of the next step
-    std::vector<float> running;  ///< mean and variance of the first batch norm, if there is one
+    float loss_scale = 1;              ///< of the next step
+    std::vector<float> running;        ///< mean and variance of the first batch norm, if there is one
+    std::vector<LaunchTime> launches;  ///< of rank 0, where they are timed
 };
 
 struct RunSetup {
@@ -68,6 +69,7 @@ struct RunSetup {
     bool ahead = true;    ///< a step's samples are given while the one before it computes
     /// Steps follow each other without a wait, as in a job; the state is looked at behind the last one alone.
     bool keeps_going = false;
+    bool times_launches = false;  ///< of an asynchronous device; steps must rest
     /// A back end of the test's own for a rank; empty: that of `device`.
     std::function<Backend(int rank)> backend = {};
     /// Ranks over transports of the test's own; empty: those of threads.
@@ -182,6 +184,7 @@ class TrainingTest : public testing::Test {
         };
         std::optional<io::Batch> ahead;
         Executor executor(parts);
+        if (setup.times_launches) executor.time_launches();
         if (setup.told_of_sums && comm.rank() == 0) setup.told_of_sums(executor.sums_text());
         for (std::int64_t s = 0; s < setup.steps; ++s) {
             const io::Batch batch = ahead ? std::move(*ahead) : loader.next(Deadline::in_seconds(60));
@@ -223,6 +226,7 @@ class TrainingTest : public testing::Test {
             record.gradients.assign(executor.gradients().begin(), executor.gradients().end());
             record.state_sha256 = hash;
             if (!rests) continue;
+            if (setup.times_launches) record.launches = executor.launch_times();
             for (layers::BufferId b = 0; b < std::min<int>(2, static_cast<int>(graph.buffers().size()));
                  ++b) {
                 record.running.insert(record.running.end(), state.buffer(b).begin(), state.buffer(b).end());

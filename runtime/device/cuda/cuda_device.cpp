@@ -142,7 +142,12 @@ std::unique_ptr<Stream> CudaDevice::make_stream() {
 
 std::unique_ptr<Event> CudaDevice::make_event() {
     cuda::check(cudaSetDevice(index_), "choosing a device");
-    return std::make_unique<CudaEvent>();
+    return std::make_unique<CudaEvent>(/*timed=*/false);
+}
+
+std::unique_ptr<Event> CudaDevice::make_timed_event() {
+    cuda::check(cudaSetDevice(index_), "choosing a device");
+    return std::make_unique<CudaEvent>(/*timed=*/true);
 }
 
 void CudaDevice::pin(std::byte* memory, Bytes size) {

@@ -39,6 +39,7 @@ class CudaDevice final : public Device {
     [[nodiscard]] MemorySpace& memory() override { return memory_; }
     [[nodiscard]] std::unique_ptr<Stream> make_stream() override;
     [[nodiscard]] std::unique_ptr<Event> make_event() override;
+    [[nodiscard]] std::unique_ptr<Event> make_timed_event() override;
     [[nodiscard]] bool asynchronous() const override { return true; }
     [[nodiscard]] bool captures() const override { return true; }
     [[nodiscard]] MemorySpace& staging() override { return staging_; }

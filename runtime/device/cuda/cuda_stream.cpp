@@ -10,9 +10,10 @@ CudaEvent& cuda_event(Event& event) { return static_cast<CudaEvent&>(event); }
 
 }  // namespace
 
-CudaEvent::CudaEvent() {
+CudaEvent::CudaEvent(bool timed) {
     cuda::check(cudaGetDevice(&device_), "asking for the device");
-    cuda::check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
+    cuda::check(cudaEventCreateWithFlags(&event_, timed ? cudaEventDefault : cudaEventDisableTiming),
+                "making an event");
 }
 
 CudaEvent::~CudaEvent() { static_cast<void>(cudaEventDestroy(event_)); }
@@ -32,6 +33,15 @@ void CudaEvent::synchronize() {
     ensure(recorded_, "an event that is waited for was recorded");
     cuda::check(cudaSetDevice(device_), "choosing a device");
     cuda::check(cudaEventSynchronize(event_), "running the work before an event");
+}
+
+double CudaEvent::seconds_since(Event& earlier) {
+    ensure(recorded_ && cuda_event(earlier).recorded_, "events that are compared were recorded");
+    cuda::check(cudaSetDevice(device_), "choosing a device");
+    float milliseconds = 0;
+    cuda::check(cudaEventElapsedTime(&milliseconds, cuda_event(earlier).event_, event_),
+                "asking for the time between events");
+    return static_cast<double>(milliseconds) * 1e-3;
 }
 
 CudaGraph::CudaGraph(cudaGraph_t recorded) {

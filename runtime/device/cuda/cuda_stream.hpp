@@ -8,11 +8,11 @@
 
 namespace trireme {
 
-/// Records no time: it is cheaper, and telemetry measures steps on the host.
+/// Knows the time only where it is to: without it is cheaper.
 class CudaEvent final : public Event {
   public:
     /// Of the current device of the calling thread.
-    CudaEvent();
+    explicit CudaEvent(bool timed);
     CudaEvent(const CudaEvent&) = delete;
     CudaEvent& operator=(const CudaEvent&) = delete;
     ~CudaEvent() override;
@@ -20,6 +20,7 @@ class CudaEvent final : public Event {
     /// Throws DeviceError when work before it failed.
     [[nodiscard]] bool done() override;
     void synchronize() override;
+    [[nodiscard]] double seconds_since(Event& earlier) override;
     [[nodiscard]] cudaEvent_t native() const { return event_; }
 
   private:
