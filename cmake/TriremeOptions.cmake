@@ -28,5 +28,17 @@ endif()
 
 find_program(TRIREME_CCACHE ccache)
 if(TRIREME_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TRIREME_CCACHE})
+  # By itself ccache passes over whatever uses a precompiled header. Paths are taken relative to the source, so that presets
+  # (release and cuda compile most of the code alike) and clones share results; what the user's environment says wins.
+  set(TRIREME_CCACHE_SETTINGS "")
+  foreach(setting IN ITEMS SLOPPINESS=pch_defines,time_macros BASEDIR=${CMAKE_SOURCE_DIR} NOHASHDIR=1)
+    string(REGEX MATCH "^[A-Z]+" name ${setting})
+    if(NOT DEFINED ENV{CCACHE_${name}})
+      list(APPEND TRIREME_CCACHE_SETTINGS CCACHE_${setting})
+    endif()
+  endforeach()
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env ${TRIREME_CCACHE_SETTINGS} ${TRIREME_CCACHE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
+    add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-fpch-preprocess>")  # ccache sees which header a result belongs to
+  endif()
 endif()

@@ -9,7 +9,7 @@
 namespace trireme::io {
 namespace {
 
-constexpr std::int64_t max_extent = std::int64_t{1} << 31;
+constexpr std::int64_t idx_extent_limit = std::int64_t{1} << 31;
 constexpr std::int64_t max_bytes = std::int64_t{1} << 36;
 constexpr std::size_t read_step = std::size_t{1} << 22;
 constexpr int unsigned_byte_type = 0x08;
@@ -39,7 +39,8 @@ std::int64_t read_header(GzFile& file, IdxFile& idx) {
         }
         std::int64_t extent = 0;
         for (const unsigned char byte : big_endian) extent = extent << 8 | byte;
-        if (extent >= max_extent || (d > 0 && extent == 0) || (extent > 0 && product > max_bytes / extent)) {
+        if (extent >= idx_extent_limit || (d > 0 && extent == 0) ||
+            (extent > 0 && product > max_bytes / extent)) {
             throw DataError(fmt::format(
                 "{}: dimension {} has {} entries, which cannot be: the file is damaged", name, d, extent));
         }

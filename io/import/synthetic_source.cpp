@@ -20,7 +20,7 @@ struct Kind {
 constexpr std::array kinds{Kind{"cifar10", 32, 3, 10, 50'000, 5}, Kind{"imagenet", 224, 3, 1000, 20'000, 25},
                            Kind{"mnist", 28, 1, 10, 60'000, 6}};
 constexpr std::int64_t max_samples = std::int64_t{1} << 32;
-constexpr std::int64_t max_extent = 4096;
+constexpr std::int64_t largest_image = 4096;
 constexpr std::int64_t grid = 6;
 constexpr std::int64_t fraction = 256;  ///< steps between two points of the grid
 constexpr std::int64_t noise_range = 96;
@@ -85,9 +85,9 @@ SyntheticSource::SyntheticSource(const std::string& text, std::uint64_t seed, st
     test_ = std::max<std::int64_t>(1, train_ / kind.train_per_test);
     classes_ = kind.classes;
     const ImageSize extents = size.value_or(ImageSize{kind.extent, kind.extent});
-    if (extents.height > max_extent || extents.width > max_extent) {
+    if (extents.height > largest_image || extents.width > largest_image) {
         throw ConfigError(fmt::format("--size {}x{}: made-up images have at most {} pixels a side",
-                                      extents.height, extents.width, max_extent));
+                                      extents.height, extents.width, largest_image));
     }
     shape_ = {extents.height, extents.width, kind.channels};
     patterns_.resize(static_cast<std::size_t>(classes_ * grid * grid * kind.channels));

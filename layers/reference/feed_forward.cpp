@@ -13,10 +13,10 @@ Shape with_last(const Shape& shape, std::int64_t extent) {
 }
 
 /// What forward computes on its way.
-class Between {
+class Hidden {
   public:
-    Between(const FeedForward& op, const Extents& e, const std::vector<std::span<const double>>& inputs,
-            const std::vector<std::span<const double>>& params)
+    Hidden(const FeedForward& op, const Extents& e, const std::vector<std::span<const double>>& inputs,
+           const std::vector<std::span<const double>>& params)
         : shapes_{with_last(e.output, op.hidden_features)},
           product(static_cast<std::size_t>(shapes_.front().elements().value * e.batch)),
           activated(product.size()) {
@@ -43,13 +43,13 @@ class Between {
 }  // namespace
 
 void run(const FeedForward& op, const Extents& e, const ForwardIo& io) {
-    const Between between(op, e, io.inputs, io.params);
+    const Hidden between(op, e, io.inputs, io.params);
     run(Linear{.out_features = op.out_features, .bias = true}, {between.shapes(), e.output, e.batch},
         {.inputs = {between.activated}, .params = {io.params[2], io.params[3]}, .output = io.output});
 }
 
 void run_back(const FeedForward& op, const Extents& e, const BackwardIo& io) {
-    const Between between(op, e, io.inputs, io.params);
+    const Hidden between(op, e, io.inputs, io.params);
     Values d_activated(between.activated.size());
     Values d_product(between.product.size());
     run_back(Linear{.out_features = op.out_features, .bias = true}, {between.shapes(), e.output, e.batch},

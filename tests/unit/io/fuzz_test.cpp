@@ -212,7 +212,10 @@ TEST_P(Fuzz, Cifar10) {
     const TemporaryFolder folder(quick_place());
     const std::string names = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
     std::string records;
-    for (int r = 0; r < 2; ++r) records += static_cast<char>(r) + std::string(3072, 'x');
+    for (int r = 0; r < 2; ++r) {
+        records += static_cast<char>(r);
+        records.append(3072, 'x');
+    }
     for (int f = 1; f <= 5; ++f) test::put(folder / fmt::format("data_batch_{}.bin", f), records);
     fuzz("fuzz/cifar10", {records, names}, [&](const std::string& bytes) {
         const bool of_names = bytes.size() < 1000;

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr KeepPolicy keep_two{2, 0, ""};
 
-void save(const fs::path& dir, std::int64_t step) {
+void save_step(const fs::path& dir, std::int64_t step) {
     const std::vector<float> values(1000, static_cast<float>(step));
     const SavedSlice slice{SliceSpec::whole("params/a", Shape{10, 100}, DType::f32),
                            std::as_bytes(std::span(values))};
@@ -73,20 +73,20 @@ std::vector<std::int64_t> complete_and_good(const fs::path& dir) {
 /// `saved`: steps that are there before; `next` is the one whose save is killed.
 void kill_everywhere(const std::vector<std::int64_t>& saved, std::int64_t next) {
     const test::TemporaryFolder folder(fs::is_directory("/dev/shm") ? "/dev/shm" : fs::temp_directory_path());
-    for (const std::int64_t step : saved) save(folder / "before", step);
+    for (const std::int64_t step : saved) save_step(folder / "before", step);
     int killed = 0;
     for (int stop = 1;; ++stop) {
         SCOPED_TRACE(testing::Message() << "killed at stop " << stop);
         const fs::path dir = folder / "run";
         fs::remove_all(dir);
         fs::copy(folder / "before", dir, fs::copy_options::recursive);
-        const Ending ending = run_and_kill(stop, [&] { save(dir, next); });
+        const Ending ending = run_and_kill(stop, [&] { save_step(dir, next); });
         if (ending == Ending::untraceable) GTEST_SKIP() << "processes may not be traced here";
         ASSERT_FALSE(complete_and_good(dir).empty()) << "there is one to go on from";
         clear_leftovers(dir);  // as a job does that is started again
         ASSERT_GE(complete_and_good(dir).front(), saved.back());
         ASSERT_TRUE(newest_good(dir).damaged.empty());
-        save(dir, next);
+        save_step(dir, next);
         ASSERT_THAT(complete_and_good(dir),
                     ElementsAre(next, next == saved.back() ? saved[saved.size() - 2] : saved.back()));
         ASSERT_EQ(std::distance(fs::directory_iterator(dir), {}), 2) << "nothing of the killed save stays";

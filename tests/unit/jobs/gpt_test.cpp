@@ -12,26 +12,14 @@
 #include "jobs/spec/job_spec.hpp"
 #include "layers/init.hpp"
 #include "runtime/core/error.hpp"
+#include "tests/unit/jobs/model_specs.hpp"
 
 namespace trireme::jobs {
 namespace {
 
+using test::model_mistakes;
+using test::preset;
 using testing::HasSubstr;
-
-ModelSpec preset(const std::string& name) {
-    ModelSpec spec;
-    spec.name = name;
-    return spec;
-}
-
-std::string mistakes(const ModelSpec& spec) {
-    try {
-        (void)build_model(spec);
-    } catch (const ConfigError& error) {
-        return error.what();
-    }
-    return "none";
-}
 
 const layers::ParamSpec& param(const layers::ModelGraph& graph, const std::string& name) {
     for (const layers::ParamSpec& spec : graph.params()) {
@@ -93,7 +81,7 @@ TEST(Gpt, MistakesAreTold) {
     spec.loss = LossKind::mse;
     spec.data = ModelData{"datasets/d", Shape{28, 28, 1}, "class", Shape{}, 10};
     EXPECT_THAT(
-        mistakes(spec),
+        model_mistakes(spec),
         testing::AllOf(HasSubstr("model.width = 384 is not a multiple of model.heads = 7"),
                        HasSubstr("say how many there are with model.vocabulary"),
                        HasSubstr("model.loss = mse"), HasSubstr("gpt-char takes tokens, but datasets/d")));
@@ -101,10 +89,12 @@ TEST(Gpt, MistakesAreTold) {
     small.data = ModelData{"datasets/t", Shape{256}, "next-token", Shape{256}, 400};
     EXPECT_EQ(build_model(small).params().front().shape, (Shape{400, 384}));
     small.gpt.vocabulary = 300;
-    EXPECT_THAT(mistakes(small), HasSubstr("model.vocabulary = 300 but datasets/t has 400 different tokens"));
+    EXPECT_THAT(model_mistakes(small),
+                HasSubstr("model.vocabulary = 300 but datasets/t has 400 different tokens"));
     ModelSpec image = preset("lenet");
     image.data = small.data;
-    EXPECT_THAT(mistakes(image), HasSubstr("are tokens, which the presets gpt-char and gpt2-124m take"));
+    EXPECT_THAT(model_mistakes(image),
+                HasSubstr("are tokens, which the presets gpt-char and gpt2-124m take"));
 }
 
 TEST(Gpt, KeysAreForThisFamilyOnly) {

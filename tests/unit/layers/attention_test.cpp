@@ -5,6 +5,7 @@
 
 #include "layers/reference/reference.hpp"
 #include "runtime/core/error.hpp"
+#include "tests/unit/layers/differences.hpp"
 #include "tests/unit/layers/values.hpp"
 
 namespace trireme::layers {
@@ -113,16 +114,11 @@ TEST(Attention, ATiedTableGetsTheGradientOfBothUses) {
     model.forward(1, symbols, next);
     model.backward();
     const std::vector<double> gradient(model.param_gradient(0).begin(), model.param_gradient(0).end());
-    for (std::size_t i = 0; i < table.size(); ++i) {
-        constexpr double step = 1e-5;
-        table[i] = start[i] + step;
+    const auto loss = [&] {
         model.forward(1, symbols, next);
-        const double above = model.loss_sum();
-        table[i] = start[i] - step;
-        model.forward(1, symbols, next);
-        table[i] = start[i];
-        EXPECT_NEAR(gradient[i], (above - model.loss_sum()) / (2 * step), 1e-9) << "element " << i;
-    }
+        return model.loss_sum();
+    };
+    expect_gradient(loss, table, gradient, "table", 1e-9);
 }
 
 }  // namespace

@@ -7,12 +7,12 @@
 #include <gtest/gtest.h>
 
 #include "layers/reference/reference.hpp"
+#include "tests/unit/layers/differences.hpp"
 #include "tests/unit/layers/values.hpp"
 
 namespace trireme::layers {
 namespace {
 
-constexpr double difference_step = 1e-5;
 constexpr double tolerance = 1e-8;
 
 struct Case {
@@ -99,17 +99,7 @@ class Probe {
 
   private:
     void compare(const std::string& what, std::vector<double>& values, const std::vector<double>& gradient) {
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const double kept = values[i];
-            values[i] = kept + difference_step;
-            const double above = objective();
-            values[i] = kept - difference_step;
-            const double below = objective();
-            values[i] = kept;
-            const double want = (above - below) / (2 * difference_step);
-            ASSERT_NEAR(gradient[i], want, tolerance * std::max(1.0, std::abs(want)))
-                << what << " element " << i;
-        }
+        expect_gradient([this] { return objective(); }, values, gradient, what, tolerance);
     }
 
     Case case_;

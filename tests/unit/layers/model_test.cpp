@@ -6,6 +6,7 @@
 #include "layers/reference/reference.hpp"
 #include "layers/rewrite/rewrite.hpp"
 #include "runtime/core/error.hpp"
+#include "tests/unit/layers/differences.hpp"
 #include "tests/unit/layers/values.hpp"
 
 namespace trireme::layers {
@@ -28,35 +29,19 @@ struct Evaluation {
     reference::Model model;
 };
 
-/// Central differences of the summed loss, as in gradients_test.cpp; tolerance 1e-7.
-template <class Values>
-void expect_gradient(Evaluation& e, Values&& values, std::span<const double> gradient,
-                     const std::string& what) {
-    constexpr double h = 1e-5;
-    ASSERT_EQ(values.size(), gradient.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const double kept = values[i];
-        values[i] = kept + h;
-        e.run();
-        const double above = e.model.loss_sum();
-        values[i] = kept - h;
-        e.run();
-        const double below = e.model.loss_sum();
-        values[i] = kept;
-        const double want = (above - below) / (2 * h);
-        ASSERT_NEAR(gradient[i], want, 1e-7 * std::max(1.0, std::abs(want))) << what << " element " << i;
-    }
-}
-
 void expect_gradients(const ModelGraph& graph) {
     Evaluation e(graph);
     e.model.backward();
+    const auto loss = [&] {
+        e.run();
+        return e.model.loss_sum();
+    };
     const std::vector<double> d_x(e.model.input_gradient().begin(), e.model.input_gradient().end());
     for (std::size_t p = 0; p < graph.params().size(); ++p) {
         const auto id = static_cast<ParamId>(p);
-        expect_gradient(e, e.model.param(id), e.model.param_gradient(id), graph.params()[p].name);
+        expect_gradient(loss, e.model.param(id), e.model.param_gradient(id), graph.params()[p].name, 1e-7);
     }
-    expect_gradient(e, std::span<double>(e.x), d_x, "input");
+    expect_gradient(loss, e.x, d_x, "input", 1e-7);
 }
 
 TEST(Model, GradientsOfASmallNetwork) { expect_gradients(tiny()); }

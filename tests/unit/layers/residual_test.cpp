@@ -7,12 +7,13 @@
 #include "layers/rewrite/rewrite.hpp"
 #include "runtime/core/error.hpp"
 #include "tests/support/said.hpp"
+#include "tests/unit/layers/differences.hpp"
 #include "tests/unit/layers/values.hpp"
 
 namespace trireme::layers {
 namespace {
 
-constexpr std::int64_t batch = 3;
+constexpr std::int64_t residual_batch = 3;
 
 /// Nodes `name`, `name_bn` and `name_relu`.
 TensorId conv_bn_relu(ModelGraph& graph, const std::string& name, const Conv2d& op, TensorId input) {
@@ -40,11 +41,11 @@ ModelGraph residual() {
     return g;
 }
 
-struct Evaluation {
-    Evaluation(const ModelGraph& graph, const reference::Mode& m)
+struct ModeEvaluation {
+    ModeEvaluation(const ModelGraph& graph, const reference::Mode& m)
         : mode(m),
-          x(random_values("x", batch * 24)),
-          target(random_values("target", batch * 3)),
+          x(random_values("x", residual_batch * 24)),
+          target(random_values("target", residual_batch * 3)),
           model(graph) {
         for (double& t : target) t = t > 0 ? 1 : 0;
         randomize(model, graph);
@@ -56,7 +57,7 @@ struct Evaluation {
         }
         run();
     }
-    void run() { model.forward(batch, x, target, mode); }
+    void run() { model.forward(residual_batch, x, target, mode); }
 
     reference::Mode mode;
     std::vector<double> x;
@@ -64,43 +65,29 @@ struct Evaluation {
     reference::Model model;
 };
 
-void expect_gradient(Evaluation& e, std::span<double> values, const std::vector<double>& gradient,
-                     const std::string& what) {
-    constexpr double h = 1e-5;
-    ASSERT_EQ(values.size(), gradient.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const double kept = values[i];
-        values[i] = kept + h;
-        e.run();
-        const double above = e.model.loss_sum();
-        values[i] = kept - h;
-        e.run();
-        const double below = e.model.loss_sum();
-        values[i] = kept;
-        const double want = (above - below) / (2 * h);
-        ASSERT_NEAR(gradient[i], want, 1e-7 * std::max(1.0, std::abs(want))) << what << " element " << i;
-    }
-}
-
 TEST(Residual, GradientsInBothModes) {
     const ModelGraph g = residual();
     for (bool training : {true, false}) {
         SCOPED_TRACE(training);
-        Evaluation e(g, {training, {3, 2, 40}});
+        ModeEvaluation e(g, {training, {3, 2, 40}});
         e.model.backward();
+        const auto loss = [&] {
+            e.run();
+            return e.model.loss_sum();
+        };
         const std::vector<double> d_x(e.model.input_gradient().begin(), e.model.input_gradient().end());
         for (std::size_t p = 0; p < g.params().size(); ++p) {
             const auto id = static_cast<ParamId>(p);
             const std::span<const double> gradient = e.model.param_gradient(id);
-            expect_gradient(e, e.model.param(id), {gradient.begin(), gradient.end()}, g.params()[p].name);
+            expect_gradient(loss, e.model.param(id), gradient, g.params()[p].name, 1e-7);
         }
-        expect_gradient(e, e.x, d_x, "input");
+        expect_gradient(loss, e.x, d_x, "input", 1e-7);
     }
 }
 
 TEST(Residual, ModesAndContextsDiffer) {
     const ModelGraph g = residual();
-    Evaluation e(g, {true, {3, 2, 40}});
+    ModeEvaluation e(g, {true, {3, 2, 40}});
     const double loss = e.model.loss_sum();
     e.mode.context.step = 3;
     e.run();
@@ -147,8 +134,8 @@ TEST(Residual, TheRewriteKeepsBuffersAndFunction) {
         EXPECT_EQ(r.graph.buffers()[b].start, g.buffers()[b].start);
     }
     for (bool training : {true, false}) {
-        Evaluation before(g, {training, {1, 0, 0}});
-        Evaluation after(r.graph, {training, {1, 0, 0}});
+        ModeEvaluation before(g, {training, {1, 0, 0}});
+        ModeEvaluation after(r.graph, {training, {1, 0, 0}});
         EXPECT_NEAR(before.model.loss_sum(), after.model.loss_sum(), 1e-13);
     }
 }
