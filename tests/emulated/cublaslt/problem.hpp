@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "tests/emulated/cublaslt/elements.hpp"
 #include "tests/emulated/cublaslt/objects.hpp"
+#include "tests/emulated/products/elements.hpp"
 
 namespace trireme::emulated {
 

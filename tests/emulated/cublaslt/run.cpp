@@ -7,7 +7,7 @@
 #include <numbers>
 #include <vector>
 
-#include "tests/emulated/cublaslt/multiply.hpp"
+#include "tests/emulated/products/products.hpp"
 
 namespace trireme::emulated {
 namespace {
@@ -168,6 +168,8 @@ void multiply_batch(const Run& run, std::int64_t batch) {
     const Parts parts = parts_of(run);
     const std::byte* const a = run.a + batch * p.a.batch_stride * size_of(p.a.element);
     const std::byte* const b = run.b + batch * p.b.batch_stride * size_of(p.b.element);
+    const Lines rows_of_a{a, p.a.element, p.rounding, p.a.row_stride, p.a.column_stride};
+    const Lines columns_of_b{b, p.b.element, p.rounding, p.b.column_stride, p.b.row_stride};
     Finish finish(run, batch);
     std::vector<float> sums;
     std::vector<float> part;
@@ -177,11 +179,11 @@ void multiply_batch(const Run& run, std::int64_t batch) {
         for (std::size_t i = 0; i < parts.ranges.size(); ++i) {
             const Range& inner = parts.ranges[(parts.first + i) % parts.ranges.size()];
             if (parts.ranges.size() == 1) {
-                add_products(p, a, b, columns, inner, sums.data());
+                add_products(rows_of_a, p.m, columns_of_b, columns, inner, sums.data(), p.m);
                 continue;
             }
             part.assign(sums.size(), 0.0F);
-            add_products(p, a, b, columns, inner, part.data());
+            add_products(rows_of_a, p.m, columns_of_b, columns, inner, part.data(), p.m);
             reduce(run, part, sums);
         }
         for (std::int64_t column = columns.begin; column < columns.end; ++column)

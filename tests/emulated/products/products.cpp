@@ -1,6 +1,7 @@
-#include "tests/emulated/cublaslt/multiply.hpp"
+#include "tests/emulated/products/products.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 namespace trireme::emulated {
@@ -13,17 +14,10 @@ constexpr std::int64_t inner_block = 256;
 constexpr std::int64_t row_block = 128;
 using Lanes = float __attribute__((vector_size(lanes * sizeof(float))));
 
-/// A matrix as the packer walks it: lines are op(A)'s rows or op(B)'s columns.
-struct Lines {
-    const std::byte* memory;
-    std::int64_t stride;        ///< from a line to the next
-    std::int64_t inner_stride;  ///< along k
-};
-
 /// Packs lines [lines.begin, lines.end) over k of `inner` in groups of `width`: all lines of a group for one
 /// k lie together, then the next k. What is missing in the last group is 0.
 template <Element element, std::int64_t width>
-void pack(const Lines& from, const Range& lines, const Range& inner, Rounding rounding, float* to) {
+void pack_elements(const Lines& from, const Range& lines, const Range& inner, float* to) {
     for (std::int64_t first = lines.begin; first < lines.end; first += width) {
         const std::int64_t count = std::min(width, lines.end - first);
         if (count < width) std::fill(to, to + inner.count() * width, 0.0F);
@@ -41,23 +35,22 @@ void pack(const Lines& from, const Range& lines, const Range& inner, Rounding ro
                         load<element>(from.memory, line + k * from.inner_stride);
             }
         }
-        if (rounding != Rounding::none) {
-            for (std::int64_t i = 0; i < inner.count() * width; ++i) to[i] = rounded(rounding, to[i]);
+        if (from.rounding != Rounding::none) {
+            for (std::int64_t i = 0; i < inner.count() * width; ++i) to[i] = rounded(from.rounding, to[i]);
         }
         to += inner.count() * width;
     }
 }
 
 template <std::int64_t width>
-void pack(Element element, const Lines& from, const Range& lines, const Range& inner, Rounding rounding,
-          float* to) {
-    switch (element) {
+void pack(const Lines& from, const Range& lines, const Range& inner, float* to) {
+    switch (from.element) {
         case Element::f32:
-            return pack<Element::f32, width>(from, lines, inner, rounding, to);
+            return pack_elements<Element::f32, width>(from, lines, inner, to);
         case Element::bf16:
-            return pack<Element::bf16, width>(from, lines, inner, rounding, to);
+            return pack_elements<Element::bf16, width>(from, lines, inner, to);
         case Element::f16:
-            return pack<Element::f16, width>(from, lines, inner, rounding, to);
+            return pack_elements<Element::f16, width>(from, lines, inner, to);
     }
 }
 
@@ -89,25 +82,24 @@ std::size_t packed_size(std::int64_t lines, std::int64_t width, std::int64_t inn
 
 }  // namespace
 
-void add_products(const Problem& p, const std::byte* a, const std::byte* b, const Range& columns,
-                  const Range& inner, float* sums) {
-    const Lines rows_of_a{a, p.a.row_stride, p.a.column_stride};
-    const Lines columns_of_b{b, p.b.column_stride, p.b.row_stride};
+void add_products(const Lines& left, std::int64_t rows, const Lines& right, const Range& columns,
+                  const Range& inner, float* sums, std::int64_t leading) {
     const std::int64_t most_inner = std::min(inner_block, inner.count());
-    std::vector<float> packed_a(packed_size(std::min(row_block, p.m), tile_rows, most_inner));
-    std::vector<float> packed_b(packed_size(columns.count(), tile_columns, most_inner));
+    std::vector<float> packed_left(packed_size(std::min(row_block, rows), tile_rows, most_inner));
+    std::vector<float> packed_right(packed_size(columns.count(), tile_columns, most_inner));
     for (std::int64_t k = inner.begin; k < inner.end; k += inner_block) {
         const Range block{k, std::min(k + inner_block, inner.end)};
-        pack<tile_columns>(p.b.element, columns_of_b, columns, block, p.rounding, packed_b.data());
-        for (std::int64_t m = 0; m < p.m; m += row_block) {
-            const Range rows{m, std::min(m + row_block, p.m)};
-            pack<tile_rows>(p.a.element, rows_of_a, rows, block, p.rounding, packed_a.data());
+        pack<tile_columns>(right, columns, block, packed_right.data());
+        for (std::int64_t m = 0; m < rows; m += row_block) {
+            const Range some{m, std::min(m + row_block, rows)};
+            pack<tile_rows>(left, some, block, packed_left.data());
             for (std::int64_t column = 0; column < columns.count(); column += tile_columns) {
-                for (std::int64_t row = 0; row < rows.count(); row += tile_rows) {
-                    multiply_tile(
-                        packed_a.data() + row * block.count(), packed_b.data() + column * block.count(),
-                        block.count(), std::min(tile_rows, rows.count() - row),
-                        std::min(tile_columns, columns.count() - column), sums + column * p.m + m + row, p.m);
+                for (std::int64_t row = 0; row < some.count(); row += tile_rows) {
+                    multiply_tile(packed_left.data() + row * block.count(),
+                                  packed_right.data() + column * block.count(), block.count(),
+                                  std::min(tile_rows, some.count() - row),
+                                  std::min(tile_columns, columns.count() - column),
+                                  sums + column * leading + m + row, leading);
                 }
             }
         }
