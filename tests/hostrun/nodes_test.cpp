@@ -153,10 +153,15 @@ TEST(Nodes, LossTails) {
 
 TEST(Nodes, Embeddings) {
     check(parity::embedding_cases());
-    check({{layers::Embedding{.vocabulary = 70001, .features = 9}, {1031}, {1, 2}},  // three digits, chunks
-           {layers::Embedding{.vocabulary = 255, .features = 8}, {1024}, {1, 3}},
-           {layers::Embedding{.vocabulary = 65536, .features = 3}, {1025}, {2}},
-           {layers::PositionEmbedding{}, {33, 65}, {1, 37}}});
+    check(
+        {{layers::Embedding{.vocabulary = 70001, .features = 9}, {1031}, {1, 2}},  // three digits, chunks
+         {layers::Embedding{.vocabulary = 255, .features = 8}, {1024}, {1, 3}},
+         {layers::Embedding{.vocabulary = 65536, .features = 3}, {1025}, {2}},
+         {layers::Embedding{.vocabulary = 1, .features = 9}, {32}, {1, 2, 3}},  // whole pieces of one symbol
+         {layers::Embedding{.vocabulary = 1, .features = 5}, {11}, {3, 6}},
+         {layers::Embedding{.vocabulary = 3, .features = 11}, {131}, {1, 2, 5}},  // a symbol over many
+         {layers::Embedding{.vocabulary = 20, .features = 8}, {64}, {1, 4, 7}},
+         {layers::PositionEmbedding{}, {33, 65}, {1, 37}}});
 }
 
 TEST(Nodes, Attention) {

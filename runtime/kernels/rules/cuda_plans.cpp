@@ -167,6 +167,7 @@ SortPlan plan_of(const layers::Embedding& op, const NodeView& view) {
         plan.places[k] = scratch.take<std::int32_t>(plan.positions);
     }
     plan.offsets = scratch.take<std::int32_t>(DigitPass::digits * plan.chunks);
+    plan.parts = scratch.take<float>(2 * Pieces::count_of(plan.positions) * op.features);
     plan.rules.needs.backward_reads_input = true;
     plan.rules.needs.backward_scratch = scratch.total();
     return plan;

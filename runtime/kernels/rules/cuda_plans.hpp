@@ -49,10 +49,11 @@ struct SortPlan : NodePlan {
     std::int64_t positions = 0;
     std::int64_t chunks = 0;
     int passes = 0;
-    /// Parts of the scratch: two lists of occurrences in turn, and the places of digits.
+    /// Parts of the scratch: two lists of occurrences in turn, the places of digits, and parts of sums.
     std::int64_t symbols[2] = {};
     std::int64_t places[2] = {};
     std::int64_t offsets = 0;
+    std::int64_t parts = 0;
 };
 
 [[nodiscard]] NodePlan plan_of(const layers::Relu&, const NodeView& view);

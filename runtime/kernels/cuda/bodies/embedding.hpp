@@ -1,12 +1,13 @@
 // Embedding (layers::Embedding): rows of a table by symbol. The table's gradient adds, for each symbol, the
-// gradients of its positions in their order, without atomic additions: positions are sorted by symbol,
-// stably, and the first position of each symbol walks over the others.
+// gradients of its positions in a fixed order, without atomic additions: positions are sorted by symbol,
+// stably, and summed piece by piece of the sorted list, so that a frequent symbol is nobody's long walk.
 //
 //   for each digit of eight bits, from the lowest
 //     CountDigits     [digit][chunk]: how often a digit stands in a chunk of positions
 //     PlaceDigits     their running sum: where the first of each goes
 //     ScatterDigits   moves symbols and positions there
-//   SumSymbols        the rows of the gradient
+//   SumPieces         rows of the gradient whose symbol stands in one piece alone; parts of all others
+//   SumSymbols        the sums of these parts
 //
 // A symbol that the table has no row for makes its output NaN, so that the step is not committed; it adds to
 // no gradient.
@@ -160,27 +161,90 @@ struct ScatterDigits {
     }
 };
 
-/// Index: a pack of one place of the sorted positions; the first place of a symbol has the work.
-struct SumSymbols {
-    std::int64_t count;
+/// The sorted list in pieces. Of a symbol that goes on beyond its piece each piece has a part: that of the
+/// symbol at its first place, or of the one that begins further on and goes beyond its end.
+struct Pieces {
+    static constexpr int places = 32;
+
+    std::int64_t count;  ///< of positions
     std::int64_t vocabulary;
     std::int64_t features;
     Occurrences sorted;
+    float* parts;  ///< [pieces][2][features]: of the first symbol, of the last one
+
+    [[nodiscard]] static constexpr std::int64_t count_of(std::int64_t positions) {
+        return (positions + places - 1) / places;
+    }
+    [[nodiscard]] TRIREME_HD std::int64_t end_of(std::int64_t piece) const {
+        const std::int64_t end = (piece + 1) * places;
+        return end < count ? end : count;
+    }
+    [[nodiscard]] TRIREME_HD bool begins_at(std::int64_t place) const {
+        return place == 0 || sorted.symbols[place - 1] != sorted.symbols[place];
+    }
+    [[nodiscard]] TRIREME_HD bool ends_behind(std::int64_t place) const {
+        return place + 1 == count || sorted.symbols[place + 1] != sorted.symbols[place];
+    }
+    [[nodiscard]] TRIREME_HD float* part(std::int64_t piece, bool first) const {
+        return parts + (2 * piece + (first ? 0 : 1)) * features;
+    }
+};
+
+/// Index: a pack of one place of the sorted list; the first place of a symbol in a piece has the work.
+struct SumPieces {
+    Pieces pieces;
     Source d;
     Sink d_table;
 
     TRIREME_HD void operator()(std::int64_t index) const {
-        const Division place(index, packs_of(features));
+        const Division place(index, packs_of(pieces.features));
         const std::int64_t first = place.quotient;
-        const std::int32_t symbol = sorted.symbols[first];
-        if (symbol >= vocabulary || (first > 0 && sorted.symbols[first - 1] == symbol)) return;
-        const PackPlace pack(place.remainder, features);
+        const std::int64_t piece = first / Pieces::places;
+        const std::int32_t symbol = pieces.sorted.symbols[first];
+        const bool begins = pieces.begins_at(first);
+        const bool first_of_piece = first == piece * Pieces::places;
+        if (symbol >= pieces.vocabulary || !(begins || first_of_piece)) return;
+        const PackPlace pack(place.remainder, pieces.features);
+        const std::int64_t end = pieces.end_of(piece);
         Pack sum{};
-        for (std::int64_t i = first; i < count && sorted.symbols[i] == symbol; ++i) {
-            const Pack term = d.read(sorted.positions[i] * features + pack.at, pack.n);
+        std::int64_t i = first;
+        for (; i < end && pieces.sorted.symbols[i] == symbol; ++i) {
+            const Pack term = d.read(pieces.sorted.positions[i] * pieces.features + pack.at, pack.n);
             for (int k = 0; k < pack_size; ++k) sum[k] += term[k];
         }
-        d_table.write(symbol * features + pack.at, pack.n, sum);
+        if (begins && pieces.ends_behind(i - 1)) {
+            d_table.write(symbol * pieces.features + pack.at, pack.n, sum);
+        } else {
+            float* part = pieces.part(piece, first_of_piece) + pack.at;
+            for (int k = 0; k < pack.n; ++k) part[k] = sum[k];
+        }
+    }
+};
+
+/// Index: a pack of one piece; the piece in which a symbol of several begins has the work.
+struct SumSymbols {
+    Pieces pieces;
+    Sink d_table;
+
+    TRIREME_HD void operator()(std::int64_t index) const {
+        const Division place(index, packs_of(pieces.features));
+        const std::int64_t begin = place.quotient * Pieces::places;
+        const std::int64_t last = pieces.end_of(place.quotient) - 1;
+        const std::int32_t symbol = pieces.sorted.symbols[last];
+        if (symbol >= pieces.vocabulary || pieces.ends_behind(last)) return;
+        const bool from_first = pieces.sorted.symbols[begin] == symbol;
+        if (from_first && !pieces.begins_at(begin)) return;
+        const PackPlace pack(place.remainder, pieces.features);
+        Pack sum{};
+        const auto add = [&](const float* part) {
+            for (int k = 0; k < pack.n; ++k) sum[k] += part[pack.at + k];
+        };
+        add(pieces.part(place.quotient, from_first));
+        for (std::int64_t piece = place.quotient + 1;
+             piece * Pieces::places < pieces.count && pieces.sorted.symbols[piece * Pieces::places] == symbol;
+             ++piece)
+            add(pieces.part(piece, true));
+        d_table.write(symbol * pieces.features + pack.at, pack.n, sum);
     }
 };
 
