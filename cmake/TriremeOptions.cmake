@@ -28,10 +28,15 @@ endif()
 
 find_program(TRIREME_CCACHE ccache)
 if(TRIREME_CCACHE)
-  # By itself ccache passes over whatever uses a precompiled header. Paths are taken relative to the source, so that presets
-  # (release and cuda compile most of the code alike) and clones share results; what the user's environment says wins.
+  # By itself ccache passes over whatever uses a precompiled header. Several sources at once are told by their whole paths inside
+  # of one file, so paths around it may be relative: presets share results then (release and cuda compile most of the code
+  # alike). What the environment of the configuration says wins.
   set(TRIREME_CCACHE_SETTINGS "")
-  foreach(setting IN ITEMS SLOPPINESS=pch_defines,time_macros BASEDIR=${CMAKE_SOURCE_DIR} NOHASHDIR=1)
+  set(settings SLOPPINESS=pch_defines,time_macros)
+  if(TRIREME_UNITY)
+    list(APPEND settings BASEDIR=${CMAKE_SOURCE_DIR} NOHASHDIR=1)
+  endif()
+  foreach(setting IN LISTS settings)
     string(REGEX MATCH "^[A-Z]+" name ${setting})
     if(NOT DEFINED ENV{CCACHE_${name}})
       list(APPEND TRIREME_CCACHE_SETTINGS CCACHE_${setting})

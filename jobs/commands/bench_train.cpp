@@ -155,7 +155,7 @@ Measured measure(const Arguments& arguments, const PlannedJob& job, const Planne
     meet();
     if (arguments.has("ops")) {  // on a device it needs memory that the contenders had
         measured.roofline =
-            measure_roofline(job.spec().job.device, job.selection().threads(), job.spec().precision.storage);
+            measure_roofline(job.spec().job.device, job.selection().threads(), job.spec().numerics());
     }
     return measured;
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/error.hpp"
@@ -83,12 +85,11 @@ Bytes size_of_bucket(const ParallelPlan& plan, int bucket) {
 }
 
 /// Where to look when sums come out wrong that no call has refused.
-std::string what_damages(SumPath path) {
+std::string_view what_damages(SumPath path) {
     return path == SumPath::ipc
-               ? ". What its device reads of others arrives damaged: an IOMMU or PCIe ACS between them is "
-                 "the "
-                 "usual cause; parallel.algorithm = staged does without"
-               : ": what carries gradients damages them; parallel.algorithm = staged does without";
+               ? ": what devices read of each other arrives damaged. An IOMMU or PCIe ACS between "
+                 "them is the usual cause"
+               : ": what carries gradients damages them";
 }
 
 }  // namespace
@@ -156,7 +157,8 @@ std::string SumChoice::failure_of_all(const std::string& mine) {
     const auto failed = std::ranges::find_if(failures, [](const std::string& one) { return !one.empty(); });
     if (failed == failures.end()) return {};
     std::string text = fmt::format("rank {}: {}", failed - failures.begin(), *failed);
-    if (choices_.size() == 1) throw DeviceError(text);
+    if (choices_.size() == 1)
+        throw DeviceError(text + ". Remove parallel.algorithm, and the job takes the best of what is there");
     return text;
 }
 
@@ -168,16 +170,18 @@ std::string SumChoice::try_to_make(SumPath path, const SumSite& site, Stream& co
         return {};
     }
     std::string failure;
+    std::optional<SumProof> proof;
     try {
         sums = make(path, site, add);
+        // Not of the host's memory, by which the others are measured: it is always there.
+        if (path != SumPath::staged)
+            proof.emplace(site, compute, largest_bucket(plan_), static_cast<std::uint32_t>(path));
     } catch (const DeviceError& error) {
         failure = error.what();
     }
     failure = failure_of_all(failure);
-    // The host's memory is what the others are measured by: it is always there.
-    if (!failure.empty() || path == SumPath::staged) return failure;
-    failure =
-        prove_sum(*sums, site, compute, largest_bucket(plan_), static_cast<std::uint32_t>(path), meeting());
+    if (!failure.empty() || !proof) return failure;
+    failure = proof->failure_of(*sums, meeting());
     if (!failure.empty()) failure += what_damages(path);
     return failure_of_all(failure);
 }

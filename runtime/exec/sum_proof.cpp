@@ -25,36 +25,6 @@ std::vector<std::int64_t> operands_of(const ParallelPlan& plan, int bucket) {
     return operands;
 }
 
-/// One bucket in the device's memory, and the host's end of copies from and to it.
-class BucketMemory {
-  public:
-    BucketMemory(const SumSite& site, Stream& compute, IndexRange range)
-        : stream_(compute),
-          device_(site.gradients + range.begin),
-          stride_(site.plan->buckets().arena_elements().value),
-          host_(site.device->staging(), bytes_of(Elements(range.size()), DType::f32)) {}
-
-    [[nodiscard]] std::span<float> host() const {
-        return {reinterpret_cast<float*>(host_.data()),
-                static_cast<std::size_t>(host_.size().value) / sizeof(float)};
-    }
-    void to_slot(std::int64_t slot) {
-        stream_.copy(reinterpret_cast<std::byte*>(device_ + slot * stride_), host_.data(), host_.size());
-        stream_.synchronize();
-    }
-    void from_slot(std::int64_t slot) {
-        stream_.copy(host_.data(), reinterpret_cast<const std::byte*>(device_ + slot * stride_),
-                     host_.size());
-        stream_.synchronize();
-    }
-
-  private:
-    Stream& stream_;
-    float* device_;
-    std::int64_t stride_;
-    Region host_;
-};
-
 std::string difference(std::span<const float> found, const KnownNumbers& numbers) {
     std::int64_t wrong = 0;
     std::int64_t first = 0;
@@ -74,6 +44,8 @@ std::string difference(std::span<const float> found, const KnownNumbers& numbers
 
 KnownNumbers::KnownNumbers(std::vector<std::int64_t> operands, std::uint32_t salt)
     : operands_(std::move(operands)), salt_(salt), sums_(values) {
+    std::int64_t lower = 0;
+    for (const std::int64_t slots : operands_) before_.push_back(std::exchange(lower, lower + slots));
     for (std::size_t r = 0; r < operands_.size(); ++r) {
         for (std::int64_t slot = 0; slot < operands_[r]; ++slot) {
             const std::uint32_t shifted = shift(static_cast<int>(r), slot);
@@ -87,30 +59,49 @@ std::uint32_t KnownNumbers::pattern(std::int64_t element) const {
 }
 
 std::uint32_t KnownNumbers::shift(int rank, std::int64_t slot) const {
-    return mixed(mixed(static_cast<std::uint32_t>(rank) ^ mixed(salt_)) ^ static_cast<std::uint32_t>(slot)) %
-           values;
+    constexpr std::uint32_t stride = 101;  // odd, so that it meets all values
+    const std::int64_t number = before_[static_cast<std::size_t>(rank)] + slot;
+    return (mixed(salt_) + stride * static_cast<std::uint32_t>(number)) % values;
 }
 
-std::string prove_sum(BucketSums& sums, const SumSite& site, Stream& compute, int bucket, std::uint32_t salt,
-                      const Deadline& deadline) {
-    const KnownNumbers numbers(operands_of(*site.plan, bucket), salt);
-    const IndexRange range = site.plan->buckets().buckets()[static_cast<std::size_t>(bucket)].range;
-    BucketMemory memory(site, compute, range);
+SumProof::SumProof(const SumSite& site, Stream& compute, int bucket, std::uint32_t salt)
+    : site_(site),
+      compute_(compute),
+      bucket_(bucket),
+      numbers_(operands_of(*site.plan, bucket), salt),
+      range_(site.plan->buckets().buckets()[static_cast<std::size_t>(bucket)].range),
+      host_(site.device->staging(), bytes_of(Elements(range_.size()), DType::f32)) {
     const int rank = site.comm->rank();
-    for (std::int64_t slot = 0; slot < numbers.operands(rank); ++slot) {
-        for (std::int64_t i = 0; i < range.size(); ++i)
-            memory.host()[static_cast<std::size_t>(i)] = numbers.of(rank, slot, i);
-        memory.to_slot(slot);
+    for (std::int64_t slot = 0; slot < numbers_.operands(rank); ++slot) {
+        for (std::int64_t i = 0; i < range_.size(); ++i)
+            host()[static_cast<std::size_t>(i)] = numbers_.of(rank, slot, i);
+        compute_.copy(slot_at(slot), host_.data(), host_.size());
+        compute_.synchronize();
     }
-    site.transfers->gradients_ready(bucket);
-    site.comm->wait(sums.start(bucket, StepKind::full), deadline);
-    sums.finish(bucket);
-    memory.from_slot(0);
-    std::string failure = difference(memory.host(), numbers);
-    std::ranges::fill(memory.host(), 0.0F);
-    for (std::int64_t slot = 0; slot < std::max<std::int64_t>(1, numbers.operands(rank)); ++slot)
-        memory.to_slot(slot);
+}
+
+std::string SumProof::failure_of(BucketSums& sums, const Deadline& deadline) {
+    site_.transfers->gradients_ready(bucket_);
+    site_.comm->wait(sums.start(bucket_, StepKind::full), deadline);
+    sums.finish(bucket_);
+    compute_.copy(host_.data(), slot_at(0), host_.size());
+    compute_.synchronize();
+    std::string failure = difference(host(), numbers_);
+    std::ranges::fill(host(), 0.0F);
+    const std::int64_t slots = std::max<std::int64_t>(1, numbers_.operands(site_.comm->rank()));
+    for (std::int64_t slot = 0; slot < slots; ++slot)
+        compute_.copy(slot_at(slot), host_.data(), host_.size());
+    compute_.synchronize();
     return failure;
+}
+
+std::span<float> SumProof::host() const {
+    return {reinterpret_cast<float*>(host_.data()), static_cast<std::size_t>(range_.size())};
+}
+
+std::byte* SumProof::slot_at(std::int64_t slot) const {
+    return reinterpret_cast<std::byte*>(site_.gradients + range_.begin +
+                                        slot * site_.plan->buckets().arena_elements().value);
 }
 
 }  // namespace trireme

@@ -5,9 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "runtime/core/deadline.hpp"
+#include "runtime/core/memory_space.hpp"
+#include "runtime/device/device.hpp"
 #include "runtime/exec/bucket_sums.hpp"
 
 namespace trireme {
@@ -16,7 +20,8 @@ namespace trireme {
 class KnownNumbers {
   public:
     /// `operands`: slots that each rank has something to add in. `salt`: proofs after each other have other
-    /// numbers, so that what one has left behind does not pass in the next.
+    /// numbers, so that what one has left behind does not pass in the next. No two operands have the same,
+    /// as far as there are numbers: 256.
     KnownNumbers(std::vector<std::int64_t> operands, std::uint32_t salt);
 
     [[nodiscard]] float of(int rank, std::int64_t slot, std::int64_t element) const {
@@ -31,14 +36,32 @@ class KnownNumbers {
     [[nodiscard]] std::uint32_t shift(int rank, std::int64_t slot) const;
 
     std::vector<std::int64_t> operands_;
+    std::vector<std::int64_t> before_;  ///< operands of lower ranks
     std::uint32_t salt_;
     std::vector<float> sums_;  ///< by pattern
 };
 
-/// Sums known numbers in `bucket` and zeroes its memory again. All ranks call it, with the same arguments,
-/// while `compute` has nothing to do. Empty where this rank finds the sum that it should; else what it finds.
-/// Throws what waits throw.
-[[nodiscard]] std::string prove_sum(BucketSums& sums, const SumSite& site, Stream& compute, int bucket,
-                                    std::uint32_t salt, const Deadline& deadline);
+/// A bucket that holds known numbers.
+class SumProof {
+  public:
+    /// Puts this rank's numbers into the gradients of `bucket`; all ranks make one, with the same bucket and
+    /// salt. `compute` has nothing to do until the proof is over. Throws DeviceError.
+    SumProof(const SumSite& site, Stream& compute, int bucket, std::uint32_t salt);
+
+    /// Sums them and zeroes the memory again; all ranks call it. Empty where this rank finds the sum that it
+    /// should, else what it finds. Throws what waits throw.
+    [[nodiscard]] std::string failure_of(BucketSums& sums, const Deadline& deadline);
+
+  private:
+    [[nodiscard]] std::span<float> host() const;
+    [[nodiscard]] std::byte* slot_at(std::int64_t slot) const;
+
+    SumSite site_;
+    Stream& compute_;
+    int bucket_;
+    KnownNumbers numbers_;
+    IndexRange range_;
+    Region host_;  ///< the host's end of copies
+};
 
 }  // namespace trireme

@@ -138,10 +138,10 @@ double bytes_per_second(const Backend& backend, int threads) {
 
 }  // namespace
 
-Roofline measure_roofline(const std::string& device_kind, int threads, DType dtype) {
+Roofline measure_roofline(const std::string& device_kind, int threads, const Numerics& numerics) {
     cpu::use_kernel_threads(threads);
-    const Backend backend = make_backend(device_kind, threads);
-    return {flops_per_second(backend, threads, dtype), bytes_per_second(backend, threads)};
+    const Backend backend = make_backend(device_kind, threads, numerics);
+    return {flops_per_second(backend, threads, numerics.storage), bytes_per_second(backend, threads)};
 }
 
 }  // namespace trireme

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "runtime/core/dtype.hpp"
+#include "runtime/numerics.hpp"
 
 namespace trireme {
 
@@ -16,8 +16,8 @@ struct Roofline {
 
 /// Measures both on this thread's kernel threads, or on the device; takes about a second and 400 MB there,
 /// which are given back.
-/// `device_kind` as job.device has it; `dtype`: fp32, or bf16 for a job that computes in it. Throws what the
-/// back end throws.
-[[nodiscard]] Roofline measure_roofline(const std::string& device_kind, int threads, DType dtype);
+/// `device_kind` as job.device has it; `numerics` of the job. Throws what the back end throws.
+[[nodiscard]] Roofline measure_roofline(const std::string& device_kind, int threads,
+                                        const Numerics& numerics);
 
 }  // namespace trireme

@@ -165,7 +165,8 @@ class AsyncEvent final : public Event {
     void synchronize() override;
     /// A microsecond for each operation that was launched in between.
     [[nodiscard]] double seconds_since(Event& earlier) override {
-        return 1e-6 * static_cast<double>(at() - dynamic_cast<AsyncEvent&>(earlier).at());
+        const auto before = static_cast<std::int64_t>(dynamic_cast<AsyncEvent&>(earlier).at());
+        return 1e-6 * static_cast<double>(static_cast<std::int64_t>(at()) - before);
     }
     void point_at(std::size_t operation) { at_ = operation; }
     /// Throws InternalError where it was never recorded: a device would not wait at all.

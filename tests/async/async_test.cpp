@@ -2,8 +2,6 @@
 // waits, and a body for each node. Whatever the schedule, the bits are those of a device that does everything
 // at once; no two accesses are unordered; and every wait is missed when it is left out, unless others imply
 // it.
-#include <gmock/gmock.h>
-
 #include "tests/async/async_training.hpp"
 #include "tests/unit/runtime/stepper.hpp"
 

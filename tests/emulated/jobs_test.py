@@ -112,9 +112,6 @@ class JobsTest(CliTest):
                 self.assertGreater(rows["conv1", name]["roofline_share"], 0)
             for name in ("update", "wait for samples", "wait for sums"):
                 self.assertGreater(rows["", name]["ms"], 0)
-            # The host's clock has no part in it: what is told of a step fits into one.
-            slowest = found["contenders"][0]["step_ms"]["p90"]
-            self.assertLess(sum(row["ms"] for row in found["ops"]), 3 * slowest)
 
     def test_an_old_driver_is_told(self):
         done = run("train", self.job(), "--job.device", "cuda", environment=emulated(driver=11080))
@@ -142,7 +139,7 @@ class JobsTest(CliTest):
         self.assertIn("gradients between devices: staged", done["gradients"])
         self.assertIn("not ipc: rank 0: a sum of known numbers is wrong in ", done["gradients"])
         pinned = run("train", self.job(LENET), "--job.device", "cuda", "--parallel.algorithm", "ipc", ranks=2, environment=emulated(devices=2, deceived=1))
-        self.expect(pinned, 4, "DeviceError: rank 0: a sum of known numbers is wrong in ", "an IOMMU or PCIe ACS", "parallel.algorithm = staged does without")
+        self.expect(pinned, 4, "DeviceError: rank 0: a sum of known numbers is wrong in ", "An IOMMU or PCIe ACS", "Remove parallel.algorithm")
 
     def test_a_rank_that_fails_is_named_by_those_who_map_its_memory(self):
         words = [self.job(LENET), "--job.device", "cuda", "--job.steps", 40, "--parallel.algorithm", "ipc"]

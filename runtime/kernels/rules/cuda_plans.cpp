@@ -167,7 +167,12 @@ SortPlan plan_of(const layers::Embedding& op, const NodeView& view) {
         plan.places[k] = scratch.take<std::int32_t>(plan.positions);
     }
     plan.offsets = scratch.take<std::int32_t>(DigitPass::digits * plan.chunks);
-    plan.parts = scratch.take<float>(2 * Pieces::count_of(plan.positions) * op.features);
+    // As short as the cap allows: a symbol's positions in a piece are one thread's walk.
+    const auto bytes_of_parts = [&] { return bytes_for<float>(2 * plan.pieces() * op.features); };
+    plan.piece = 32;
+    while (plan.piece < plan.positions && scratch.total() + bytes_of_parts() > view.request.workspace_cap)
+        plan.piece *= 2;
+    plan.parts = scratch.take<float>(2 * plan.pieces() * op.features);
     plan.rules.needs.backward_reads_input = true;
     plan.rules.needs.backward_scratch = scratch.total();
     return plan;

@@ -54,6 +54,8 @@ struct SortPlan : NodePlan {
     std::int64_t places[2] = {};
     std::int64_t offsets = 0;
     std::int64_t parts = 0;
+    std::int64_t piece = 0;  ///< places of a piece of the sorted list
+    [[nodiscard]] std::int64_t pieces() const { return (positions + piece - 1) / piece; }
 };
 
 [[nodiscard]] NodePlan plan_of(const layers::Relu&, const NodeView& view);

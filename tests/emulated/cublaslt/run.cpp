@@ -110,7 +110,7 @@ class Finish {
 /// Where a run that splits the sum over k begins its parts, and which it adds first. The documentation
 /// promises equal bits at each run on the same model of GPU alone; a seed stands for the model.
 struct Parts {
-    std::vector<Range> ranges;
+    std::vector<Interval> ranges;
     std::size_t first = 0;
 };
 Parts parts_of(const Run& run) {
@@ -174,10 +174,10 @@ void multiply_batch(const Run& run, std::int64_t batch) {
     std::vector<float> sums;
     std::vector<float> part;
     for (std::int64_t n = 0; n < p.n; n += column_block) {
-        const Range columns{n, std::min(n + column_block, p.n)};
+        const Interval columns{n, std::min(n + column_block, p.n)};
         sums.assign(static_cast<std::size_t>(p.m * columns.count()), 0.0F);
         for (std::size_t i = 0; i < parts.ranges.size(); ++i) {
-            const Range& inner = parts.ranges[(parts.first + i) % parts.ranges.size()];
+            const Interval& inner = parts.ranges[(parts.first + i) % parts.ranges.size()];
             if (parts.ranges.size() == 1) {
                 add_products(rows_of_a, p.m, columns_of_b, columns, inner, sums.data(), p.m);
                 continue;

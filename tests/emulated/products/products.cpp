@@ -17,7 +17,7 @@ using Lanes = float __attribute__((vector_size(lanes * sizeof(float))));
 /// Packs lines [lines.begin, lines.end) over k of `inner` in groups of `width`: all lines of a group for one
 /// k lie together, then the next k. What is missing in the last group is 0.
 template <Element element, std::int64_t width>
-void pack_elements(const Lines& from, const Range& lines, const Range& inner, float* to) {
+void pack_elements(const Lines& from, const Interval& lines, const Interval& inner, float* to) {
     for (std::int64_t first = lines.begin; first < lines.end; first += width) {
         const std::int64_t count = std::min(width, lines.end - first);
         if (count < width) std::fill(to, to + inner.count() * width, 0.0F);
@@ -43,7 +43,7 @@ void pack_elements(const Lines& from, const Range& lines, const Range& inner, fl
 }
 
 template <std::int64_t width>
-void pack(const Lines& from, const Range& lines, const Range& inner, float* to) {
+void pack(const Lines& from, const Interval& lines, const Interval& inner, float* to) {
     switch (from.element) {
         case Element::f32:
             return pack_elements<Element::f32, width>(from, lines, inner, to);
@@ -82,16 +82,16 @@ std::size_t packed_size(std::int64_t lines, std::int64_t width, std::int64_t inn
 
 }  // namespace
 
-void add_products(const Lines& left, std::int64_t rows, const Lines& right, const Range& columns,
-                  const Range& inner, float* sums, std::int64_t leading) {
+void add_products(const Lines& left, std::int64_t rows, const Lines& right, const Interval& columns,
+                  const Interval& inner, float* sums, std::int64_t leading) {
     const std::int64_t most_inner = std::min(inner_block, inner.count());
     std::vector<float> packed_left(packed_size(std::min(row_block, rows), tile_rows, most_inner));
     std::vector<float> packed_right(packed_size(columns.count(), tile_columns, most_inner));
     for (std::int64_t k = inner.begin; k < inner.end; k += inner_block) {
-        const Range block{k, std::min(k + inner_block, inner.end)};
+        const Interval block{k, std::min(k + inner_block, inner.end)};
         pack<tile_columns>(right, columns, block, packed_right.data());
         for (std::int64_t m = 0; m < rows; m += row_block) {
-            const Range some{m, std::min(m + row_block, rows)};
+            const Interval some{m, std::min(m + row_block, rows)};
             pack<tile_rows>(left, some, block, packed_left.data());
             for (std::int64_t column = 0; column < columns.count(); column += tile_columns) {
                 for (std::int64_t row = 0; row < some.count(); row += tile_rows) {

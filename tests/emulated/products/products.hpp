@@ -2,13 +2,14 @@
 // time: some GFLOP/s a core.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "tests/emulated/products/elements.hpp"
 
 namespace trireme::emulated {
 
-struct Range {
+struct Interval {
     std::int64_t begin;
     std::int64_t end;
     [[nodiscard]] std::int64_t count() const { return end - begin; }
@@ -26,7 +27,7 @@ struct Lines {
 /// sums[(n - columns.begin) * leading + m] += the products of left's line m and right's line n over the k of
 /// `inner`, for every m below `rows` and the n of `columns`. 256 terms are added up at a time before they are
 /// added to the result: sums of sums lose less.
-void add_products(const Lines& left, std::int64_t rows, const Lines& right, const Range& columns,
-                  const Range& inner, float* sums, std::int64_t leading);
+void add_products(const Lines& left, std::int64_t rows, const Lines& right, const Interval& columns,
+                  const Interval& inner, float* sums, std::int64_t leading);
 
 }  // namespace trireme::emulated

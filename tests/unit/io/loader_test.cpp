@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <thread>
 

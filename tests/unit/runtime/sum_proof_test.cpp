@@ -1,5 +1,8 @@
 #include "runtime/exec/sum_proof.hpp"
 
+#include <set>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace trireme {
@@ -18,20 +21,24 @@ TEST(KnownNumbers, AddUpToTheirSum) {
     }
 }
 
-/// What is missing, exchanged, or left from another proof must not pass.
-TEST(KnownNumbers, DifferByRankSlotElementAndProof) {
-    const KnownNumbers numbers({2, 2}, 1);
-    const KnownNumbers others({2, 2}, 2);
-    constexpr std::int64_t elements = 4096;
-    std::int64_t same_rank = 0, same_slot = 0, same_element = 0, same_proof = 0;
-    for (std::int64_t i = 0; i < elements; ++i) {
-        same_rank += numbers.of(0, 0, i) == numbers.of(1, 0, i);
-        same_slot += numbers.of(0, 0, i) == numbers.of(0, 1, i);
-        same_element += numbers.of(0, 0, i) == numbers.of(0, 0, i + 1);
-        same_proof += numbers.of(0, 0, i) == others.of(0, 0, i);
+/// What is missing, taken twice, or left from another proof must not pass.
+TEST(KnownNumbers, DifferByOperandElementAndProof) {
+    const KnownNumbers numbers(std::vector<std::int64_t>(32, 4), 2);
+    const KnownNumbers later(std::vector<std::int64_t>(32, 4), 3);
+    std::set<float> first;
+    for (int rank = 0; rank < 32; ++rank) {
+        for (std::int64_t slot = 0; slot < 4; ++slot) first.insert(numbers.of(rank, slot, 0));
     }
-    for (const std::int64_t same : {same_rank, same_slot, same_element, same_proof})
-        EXPECT_LT(same, elements / 20);
+    EXPECT_EQ(first.size(), 128U) << "no two operands have the same";
+    constexpr std::int64_t elements = 4096;
+    std::int64_t same_element = 0;
+    std::int64_t same_proof = 0;
+    for (std::int64_t i = 0; i < elements; ++i) {
+        same_element += numbers.of(0, 0, i) == numbers.of(0, 0, i + 1);
+        same_proof += numbers.of(0, 0, i) == later.of(0, 0, i);
+    }
+    EXPECT_LT(same_element, elements / 20);
+    EXPECT_LT(same_proof, elements / 20);
 }
 
 }  // namespace

@@ -164,17 +164,13 @@ struct ScatterDigits {
 /// The sorted list in pieces. Of a symbol that goes on beyond its piece each piece has a part: that of the
 /// symbol at its first place, or of the one that begins further on and goes beyond its end.
 struct Pieces {
-    static constexpr int places = 32;
-
-    std::int64_t count;  ///< of positions
+    std::int64_t places;  ///< of a piece
+    std::int64_t count;   ///< of positions
     std::int64_t vocabulary;
     std::int64_t features;
     Occurrences sorted;
     float* parts;  ///< [pieces][2][features]: of the first symbol, of the last one
 
-    [[nodiscard]] static constexpr std::int64_t count_of(std::int64_t positions) {
-        return (positions + places - 1) / places;
-    }
     [[nodiscard]] TRIREME_HD std::int64_t end_of(std::int64_t piece) const {
         const std::int64_t end = (piece + 1) * places;
         return end < count ? end : count;
@@ -199,10 +195,10 @@ struct SumPieces {
     TRIREME_HD void operator()(std::int64_t index) const {
         const Division place(index, packs_of(pieces.features));
         const std::int64_t first = place.quotient;
-        const std::int64_t piece = first / Pieces::places;
+        const std::int64_t piece = first / pieces.places;
         const std::int32_t symbol = pieces.sorted.symbols[first];
         const bool begins = pieces.begins_at(first);
-        const bool first_of_piece = first == piece * Pieces::places;
+        const bool first_of_piece = first == piece * pieces.places;
         if (symbol >= pieces.vocabulary || !(begins || first_of_piece)) return;
         const PackPlace pack(place.remainder, pieces.features);
         const std::int64_t end = pieces.end_of(piece);
@@ -228,7 +224,7 @@ struct SumSymbols {
 
     TRIREME_HD void operator()(std::int64_t index) const {
         const Division place(index, packs_of(pieces.features));
-        const std::int64_t begin = place.quotient * Pieces::places;
+        const std::int64_t begin = place.quotient * pieces.places;
         const std::int64_t last = pieces.end_of(place.quotient) - 1;
         const std::int32_t symbol = pieces.sorted.symbols[last];
         if (symbol >= pieces.vocabulary || pieces.ends_behind(last)) return;
@@ -241,7 +237,7 @@ struct SumSymbols {
         };
         add(pieces.part(place.quotient, from_first));
         for (std::int64_t piece = place.quotient + 1;
-             piece * Pieces::places < pieces.count && pieces.sorted.symbols[piece * Pieces::places] == symbol;
+             piece * pieces.places < pieces.count && pieces.sorted.symbols[piece * pieces.places] == symbol;
              ++piece)
             add(pieces.part(piece, true));
         d_table.write(symbol * pieces.features + pack.at, pack.n, sum);

@@ -26,12 +26,11 @@ class EmbeddingKernels final : public OwnKernels<Launch, SortPlan> {
         const std::int64_t elements = vocabulary_ * features_;
         this->packs(stream, elements, Fill{elements, 0.0F, d_table});
         const SortPlan& plan = this->plan();
-        const Pieces pieces{plan.positions, vocabulary_, features_, sorted(stream, b),
-                            values_of<float>(b.scratch, plan.parts)};
+        const Pieces pieces{plan.piece, plan.positions,    vocabulary_,
+                            features_,  sorted(stream, b), values_of<float>(b.scratch, plan.parts)};
         Launch::each(stream, plan.positions * packs_of(features_),
                      SumPieces{pieces, this->d_output(b), d_table});
-        Launch::each(stream, Pieces::count_of(plan.positions) * packs_of(features_),
-                     SumSymbols{pieces, d_table});
+        Launch::each(stream, plan.pieces() * packs_of(features_), SumSymbols{pieces, d_table});
     }
 
     void backward_input(Stream&, const KernelBuffers&) override {}  // symbols have no gradient
