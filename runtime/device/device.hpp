@@ -58,6 +58,16 @@ class Stream {
     virtual void launch(LaunchGraph& graph);
 };
 
+/// What `work` launches on the stream takes, by the device's clock; `begin` and `end` are timed events.
+template <class Work>
+[[nodiscard]] double seconds_of_launches(Stream& stream, Event& begin, Event& end, const Work& work) {
+    stream.record(begin);
+    work();
+    stream.record(end);
+    end.synchronize();
+    return end.seconds_since(begin);
+}
+
 /// Waits as `synchronize` does, as far as it can: where the device is lost, what runs on it is too, and
 /// whoever asks next is told.
 void drain_stream(Stream& stream) noexcept;

@@ -262,7 +262,7 @@ void Executor::play(CompiledInstruction& instruction, StepScope& scope) {
 
 void Executor::launch_on_stream(CompiledInstruction& instruction, StepScope& scope) {
     LaunchClock* clock = is_of_host(instruction.source->action) ? nullptr : scope.clock;
-    if (wait_for(*instruction.source) && clock != nullptr) clock->mark(*stream_, "wait for samples");
+    if (wait_for(*instruction.source) && clock != nullptr) clock->mark(*stream_, samples_label);
     execute(instruction, scope);
     if (clock != nullptr) clock->mark(*stream_, instruction.text);
     signal(*instruction.source);

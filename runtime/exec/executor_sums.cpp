@@ -72,7 +72,7 @@ void Executor::wait_for_sums(StepScope& scope) {
     times.straggler_wait += seconds_between(begin, arrived);
     times.exposed_comm += seconds_between(arrived, summed);
     trace_span("wait for the last rank", begin, arrived);
-    trace_span("wait for sums", arrived, summed);
+    trace_span(sums_label, arrived, summed);
 }
 
 void Executor::commit(StepScope& scope) {
@@ -80,7 +80,7 @@ void Executor::commit(StepScope& scope) {
     update(scope);
     const auto end = Clock::now();
     scope.report.times.compute += seconds_between(begin, end);
-    trace_span("update", begin, end);
+    trace_span(update_label, begin, end);
 }
 
 void Executor::update(StepScope& scope) {
@@ -103,9 +103,9 @@ void Executor::update(StepScope& scope) {
 
 /// On an asynchronous device.
 void Executor::launch_update(StepScope& scope) {
-    if (scope.clock != nullptr) scope.clock->mark(*stream_, "wait for sums");
+    if (scope.clock != nullptr) scope.clock->mark(*stream_, sums_label);
     step_kernels_->commit(*stream_, judgement());
-    if (scope.clock != nullptr) scope.clock->mark(*stream_, "update");
+    if (scope.clock != nullptr) scope.clock->mark(*stream_, update_label);
 }
 
 /// In front of what leaves the device, and of the next samples: a queue that is never empty computes

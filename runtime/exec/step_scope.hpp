@@ -14,9 +14,11 @@ using Clock = std::chrono::steady_clock;
     return std::chrono::duration<double>(end - begin).count();
 }
 
-/// What a replayed step calls its passes, and what the wait for a device's update is called, in traces and
-/// verdicts.
+/// What parts of a step that are no instruction are called in traces, verdicts and times of launches.
 inline constexpr std::string_view passes_label = "forward and backward";
+inline constexpr std::string_view samples_label = "wait for samples";
+inline constexpr std::string_view sums_label = "wait for sums";
+inline constexpr std::string_view update_label = "update";
 inline constexpr std::string_view commit_label = "wait for the update";
 
 /// What follows the passes of a step where these are replayed: results leave, the update is committed.

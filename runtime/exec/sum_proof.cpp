@@ -16,10 +16,10 @@ std::uint32_t mixed(std::uint32_t bits) {
     return bits ^ bits >> 16;
 }
 
-std::vector<std::int64_t> operands_of(const ParallelPlan& plan, int bucket) {
+std::vector<std::int64_t> operands_of(const ParallelPlan& plan) {
     std::vector<std::int64_t> operands(static_cast<std::size_t>(plan.world()), 1);
     if (!plan.spec().canonical) return operands;
-    const auto layout = plan.canonical_layouts(0, StepKind::full)[static_cast<std::size_t>(bucket)];
+    const auto layout = plan.canonical_layouts(0, StepKind::full).front();  // leaves are those of any bucket
     for (std::size_t r = 0; r < operands.size(); ++r)
         operands[r] = static_cast<std::int64_t>(held_nodes(layout.present, layout.owned[r]).size());
     return operands;
@@ -68,7 +68,7 @@ SumProof::SumProof(const SumSite& site, Stream& compute, int bucket, std::uint32
     : site_(site),
       compute_(compute),
       bucket_(bucket),
-      numbers_(operands_of(*site.plan, bucket), salt),
+      numbers_(operands_of(*site.plan), salt),
       range_(site.plan->buckets().buckets()[static_cast<std::size_t>(bucket)].range),
       host_(site.device->staging(), bytes_of(Elements(range_.size()), DType::f32)) {
     const int rank = site.comm->rank();

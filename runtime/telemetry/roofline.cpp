@@ -55,11 +55,10 @@ class Stopwatch {
             return std::chrono::duration<double>(Clock::now() - begin).count();
         }
         constexpr int launches = 4;  // in a row: the device does not wait for the host in between
-        stream_->record(*begin_);
-        for (int i = 0; i < launches; ++i) work();
-        stream_->record(*end_);
-        end_->synchronize();
-        return end_->seconds_since(*begin_) / launches;
+        const auto all = [&] {
+            for (int i = 0; i < launches; ++i) work();
+        };
+        return seconds_of_launches(*stream_, *begin_, *end_, all) / launches;
     }
 
     Device& device_;

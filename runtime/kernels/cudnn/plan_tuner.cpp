@@ -58,36 +58,6 @@ class TrialMemory {
     void* memory_ = nullptr;
 };
 
-/// Times what lies between two points of a stream.
-class StopWatch {
-  public:
-    StopWatch() {
-        cuda::check(cudaEventCreate(&begin_), "making an event");
-        cuda::check(cudaEventCreate(&end_), "making an event");
-    }
-    StopWatch(const StopWatch&) = delete;
-    StopWatch& operator=(const StopWatch&) = delete;
-    ~StopWatch() {
-        static_cast<void>(cudaEventDestroy(begin_));
-        static_cast<void>(cudaEventDestroy(end_));
-    }
-
-    template <class F>
-    [[nodiscard]] double microseconds(cudaStream_t stream, const F& work) {
-        cuda::check(cudaEventRecord(begin_, stream), "recording an event");
-        work();
-        cuda::check(cudaEventRecord(end_, stream), "recording an event");
-        cuda::check(cudaEventSynchronize(end_), "measuring a plan");
-        float milliseconds = 0;
-        cuda::check(cudaEventElapsedTime(&milliseconds, begin_, end_), "measuring a plan");
-        return 1e3 * static_cast<double>(milliseconds);
-    }
-
-  private:
-    cudaEvent_t begin_ = nullptr;
-    cudaEvent_t end_ = nullptr;
-};
-
 constexpr int launches_together = 10;  ///< that are timed as one
 
 class Tuner {
@@ -128,13 +98,14 @@ class Tuner {
         replay();
         std::vector<double> taken;
         for (std::size_t run = 0; run < effort_.runs; ++run)
-            taken.push_back(watch_.microseconds(stream_.native(), replay) / launches_together);
+            taken.push_back(1e6 * seconds_of_launches(stream_, begin_, end_, replay) / launches_together);
         return taken;
     }
 
     Handle handle_;
     CudaStream stream_;
-    StopWatch watch_;
+    CudaEvent begin_{/*timed=*/true};
+    CudaEvent end_{/*timed=*/true};
     int sm_;
     TuningEffort effort_;
 };

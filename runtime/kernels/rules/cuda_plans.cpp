@@ -168,11 +168,12 @@ SortPlan plan_of(const layers::Embedding& op, const NodeView& view) {
     }
     plan.offsets = scratch.take<std::int32_t>(DigitPass::digits * plan.chunks);
     // As short as the cap allows: a symbol's positions in a piece are one thread's walk.
-    const auto bytes_of_parts = [&] { return bytes_for<float>(2 * plan.pieces() * op.features); };
+    const auto parts = [&] { return 2 * plan.pieces() * op.features; };
     plan.piece = 32;
-    while (plan.piece < plan.positions && scratch.total() + bytes_of_parts() > view.request.workspace_cap)
+    while (plan.piece < plan.positions &&
+           scratch.total() + bytes_for<float>(parts()) > view.request.workspace_cap)
         plan.piece *= 2;
-    plan.parts = scratch.take<float>(2 * plan.pieces() * op.features);
+    plan.parts = scratch.take<float>(parts());
     plan.rules.needs.backward_reads_input = true;
     plan.rules.needs.backward_scratch = scratch.total();
     return plan;
